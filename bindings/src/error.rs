@@ -1,0 +1,192 @@
+//! Errors in the form the foreign languages see: an enum whose cases carry fields.
+
+use std::fmt;
+
+/// What can go wrong, with what an app needs to react or to show a message.
+///
+/// The cases are those of the Rust crate's error. Cancellation is none of them: a cancelled answer
+/// ends with a finish reason.
+#[derive(Clone, Debug, PartialEq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
+#[non_exhaustive]
+pub enum PocketError {
+    /// There is no readable file at the path.
+    ModelNotFound {
+        /// The path that was asked for.
+        path: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The file is well formed, but this runtime cannot run what is in it.
+    UnsupportedModel {
+        /// What is missing, by name.
+        what: String,
+    },
+    /// The file contradicts its own format.
+    CorruptModel {
+        /// What is wrong.
+        what: String,
+        /// The metadata key or tensor, and the byte offset where known.
+        location: String,
+    },
+    /// The model, its cache or its scratch space does not fit.
+    InsufficientMemory {
+        /// Bytes the operation needs.
+        needed: u64,
+        /// Bytes that can be had.
+        available: u64,
+    },
+    /// The prompt, with what is already in the session, does not fit the context window.
+    ContextExceeded {
+        /// The context window, in tokens.
+        size: u64,
+        /// The tokens that would be needed.
+        tokens: u64,
+    },
+    /// The chat template could not be compiled or rendered within its limits.
+    TemplateFailed {
+        /// The template engine's message, or the limit that was reached.
+        reason: String,
+    },
+    /// An argument is outside its domain.
+    InvalidArgument {
+        /// The argument or option, as it is spelled in the API.
+        name: String,
+        /// Why it was refused.
+        reason: String,
+    },
+    /// A JSON schema uses a keyword that cannot be enforced.
+    SchemaUnsupported {
+        /// JSON pointer to the offending keyword.
+        path: String,
+    },
+    /// A tool of the app failed.
+    ToolFailed {
+        /// The tool's name.
+        name: String,
+        /// What the tool said.
+        reason: String,
+    },
+    /// The session is already generating.
+    Busy,
+    /// The requested compute device cannot be used here.
+    DeviceUnavailable {
+        /// The device asked for.
+        device: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// The compute device went away during an operation.
+    DeviceLost {
+        /// What the driver said.
+        reason: String,
+    },
+    /// The model or session was closed.
+    Closed,
+    /// A bug in this library; please report it with the text.
+    Internal {
+        /// The panic text or the broken invariant.
+        reason: String,
+    },
+}
+
+impl From<pocketlm::PocketError> for PocketError {
+    fn from(error: pocketlm::PocketError) -> Self {
+        use pocketlm::PocketError as Core;
+        match error {
+            Core::ModelNotFound { path, reason } => Self::ModelNotFound {
+                path: path.display().to_string(),
+                reason,
+            },
+            Core::UnsupportedModel { what } => Self::UnsupportedModel { what },
+            Core::CorruptModel { what, location } => Self::CorruptModel { what, location },
+            Core::InsufficientMemory { needed, available } => {
+                Self::InsufficientMemory { needed, available }
+            }
+            Core::ContextExceeded { size, tokens } => Self::ContextExceeded {
+                size: size as u64,
+                tokens: tokens as u64,
+            },
+            Core::TemplateFailed { reason } => Self::TemplateFailed { reason },
+            Core::InvalidArgument { name, reason } => Self::InvalidArgument { name, reason },
+            Core::SchemaUnsupported { path } => Self::SchemaUnsupported { path },
+            Core::ToolFailed { name, reason } => Self::ToolFailed { name, reason },
+            Core::Busy => Self::Busy,
+            Core::DeviceUnavailable { device, reason } => {
+                Self::DeviceUnavailable { device, reason }
+            }
+            Core::DeviceLost { reason } => Self::DeviceLost { reason },
+            Core::Closed => Self::Closed,
+            Core::Internal { reason } => Self::Internal { reason },
+            // The core's enum may grow: its text is better than nothing.
+            other => Self::Internal {
+                reason: other.to_string(),
+            },
+        }
+    }
+}
+
+impl From<PocketError> for pocketlm::PocketError {
+    fn from(error: PocketError) -> Self {
+        match error {
+            PocketError::ModelNotFound { path, reason } => Self::ModelNotFound {
+                path: path.into(),
+                reason,
+            },
+            PocketError::UnsupportedModel { what } => Self::UnsupportedModel { what },
+            PocketError::CorruptModel { what, location } => Self::CorruptModel { what, location },
+            PocketError::InsufficientMemory { needed, available } => {
+                Self::InsufficientMemory { needed, available }
+            }
+            PocketError::ContextExceeded { size, tokens } => Self::ContextExceeded {
+                size: size as usize,
+                tokens: tokens as usize,
+            },
+            PocketError::TemplateFailed { reason } => Self::TemplateFailed { reason },
+            PocketError::InvalidArgument { name, reason } => Self::InvalidArgument { name, reason },
+            PocketError::SchemaUnsupported { path } => Self::SchemaUnsupported { path },
+            PocketError::ToolFailed { name, reason } => Self::ToolFailed { name, reason },
+            PocketError::Busy => Self::Busy,
+            PocketError::DeviceUnavailable { device, reason } => {
+                Self::DeviceUnavailable { device, reason }
+            }
+            PocketError::DeviceLost { reason } => Self::DeviceLost { reason },
+            PocketError::Closed => Self::Closed,
+            PocketError::Internal { reason } => Self::Internal { reason },
+        }
+    }
+}
+
+/// The text is the Rust crate's, in one place.
+impl fmt::Display for PocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        pocketlm::PocketError::from(self.clone()).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_and_text_survive_the_border() {
+        let core = [
+            pocketlm::PocketError::corrupt("count 7", "general.name, byte 24"),
+            pocketlm::PocketError::ContextExceeded {
+                size: 4096,
+                tokens: 5000,
+            },
+            pocketlm::PocketError::InsufficientMemory {
+                needed: 3,
+                available: 2,
+            },
+            pocketlm::PocketError::invalid("top_p", "above 1"),
+            pocketlm::PocketError::Busy,
+        ];
+        for error in core {
+            let foreign = PocketError::from(error.clone());
+            assert_eq!(foreign.to_string(), error.to_string());
+            assert_eq!(pocketlm::PocketError::from(foreign), error);
+        }
+    }
+}

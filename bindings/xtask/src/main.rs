@@ -1,0 +1,61 @@
+//! `cargo xtask`: the project's own tool.
+//!
+//! ```text
+//! cargo xtask test [--quick | --full]   everything that must be green
+//! cargo xtask models [--full]           fetch the models that tests use
+//! ```
+
+mod cargo;
+mod models;
+mod system;
+mod tally;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask test [--quick | --full]
+         format, lints, documentation, tests, dependencies; installs what the tests need
+           --quick   only format, lints and tests, with what is already on this machine
+           --full    with the larger model too
+       cargo xtask models [--full]
+         fetch the models that tests use into the models folder";
+
+/// How much to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Quick,
+    Normal,
+    Full,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything that was asked for succeeded.
+fn run(args: &[String]) -> Result<bool> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["test"] => test::run(Extent::Normal),
+        ["test", "--quick"] => test::run(Extent::Quick),
+        ["test", "--full"] => test::run(Extent::Full),
+        ["models"] => models::fetch(Extent::Normal).map(|()| true),
+        ["models", "--full"] => models::fetch(Extent::Full).map(|()| true),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        _ => bail!("unknown arguments `{}`\n{USAGE}", args.join(" ")),
+    }
+}

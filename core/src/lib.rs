@@ -1,0 +1,56 @@
+//! PocketLM: quantized language models on the device.
+//!
+//! A GGUF file goes in, streamed text comes out; nothing leaves the machine, and this crate has no
+//! network code.
+//!
+//! ```text
+//! file ─mmap→ Gguf ─┬→ Tokenizer ── ids ──────────────────────────┐
+//!                   └→ Weights ─→ Decoder.forward(batch, cache) ←─┘
+//!                                   └→ logits → sample → id → detokenize → Event
+//! ModelSession owns {LocalModel, KvCache, transcript}
+//! ```
+//!
+//! ```no_run
+//! use pocketlm::{GenerateOptions, LoadOptions, LocalModel, SessionOptions};
+//!
+//! # fn main() -> pocketlm::Result<()> {
+//! let model = LocalModel::load("model.gguf", LoadOptions::default())?;
+//! let session = model.session(SessionOptions::default())?;
+//! println!("{}", session.respond("Hi", &GenerateOptions::default())?.text);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Rooms, each importing only from those below it:
+//!
+//! | module | what |
+//! |---|---|
+//! | [`session`] | models, conversations, turns, events |
+//! | [`chat`] | messages and chat templates |
+//! | [`tokenizer`], [`sample`], [`model`] | text ↔ ids; logits → id; architectures |
+//! | [`cache`] | keys and values of a sequence |
+//! | [`kernels`] | the seam to hardware: reference, CPU, GPU |
+//! | [`quant`] | block formats |
+//! | [`gguf`] | the file format |
+//! | [`error`] | what can go wrong |
+
+pub mod cache;
+pub mod chat;
+pub mod error;
+pub mod gguf;
+pub mod kernels;
+pub mod model;
+pub mod quant;
+pub mod sample;
+pub mod session;
+pub mod tokenizer;
+
+pub use cache::KvCache;
+pub use chat::{Message, Role};
+pub use error::{PocketError, Result};
+pub use sample::SampleOptions;
+pub use session::{
+    Canceller, DeviceChoice, Event, FinishReason, GenerateOptions, LoadOptions, LocalModel,
+    ModelInfo, ModelSession, Notice, PositionScore, Response, ResponseStream, SessionOptions,
+    Usage,
+};

@@ -1,0 +1,114 @@
+//! What a generation tells its caller, in order.
+
+use std::fmt;
+use std::time::Duration;
+
+/// One step of an answer.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// More of the answer; always whole characters.
+    Text(String),
+    /// More of the model's thinking, which is not part of the answer.
+    Reasoning(String),
+    /// Something the app may want to know; the answer goes on.
+    Notice(Notice),
+    /// The end, always the last event of a generation that did not fail.
+    Done {
+        /// Why it ended.
+        finish: FinishReason,
+        /// What it took.
+        usage: Usage,
+    },
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FinishReason {
+    /// The model ended its turn.
+    EndOfTurn,
+    /// A stop string appeared.
+    StopString,
+    /// `max_tokens` was reached; the answer may be incomplete.
+    MaxTokens,
+    /// The context window is full; the answer may be incomplete.
+    ContextFull,
+    /// The caller cancelled; the turn was undone.
+    Cancelled,
+}
+
+impl fmt::Display for FinishReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EndOfTurn => "end of turn",
+            Self::StopString => "stop string",
+            Self::MaxTokens => "max tokens",
+            Self::ContextFull => "context full",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// Something the runtime did that the caller did not ask for.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// `auto` chose the CPU because the GPU could not be used.
+    DeviceFallback {
+        /// Why the GPU was not used.
+        reason: String,
+    },
+    /// The file has no chat template; a plain one is used and answers may be poor.
+    NoChatTemplate,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeviceFallback { reason } => write!(f, "running on the CPU: {reason}"),
+            Self::NoChatTemplate => {
+                write!(
+                    f,
+                    "the model has no chat template; prompts are sent as plain text"
+                )
+            }
+        }
+    }
+}
+
+/// What a generation took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Tokens of the whole prompt, cached ones included.
+    pub prompt_tokens: usize,
+    /// Tokens of the prompt that already were in the cache.
+    pub cached_tokens: usize,
+    /// Tokens generated, the end-of-turn token included.
+    pub generated_tokens: usize,
+    /// From the call to the first generated token.
+    pub time_to_first_token: Duration,
+    /// From the first generated token to the last.
+    pub decode_time: Duration,
+}
+
+impl Usage {
+    /// Prompt tokens computed per second until the first token.
+    pub fn prefill_tokens_per_second(&self) -> f64 {
+        let computed = self.prompt_tokens - self.cached_tokens;
+        rate(computed, self.time_to_first_token)
+    }
+
+    /// Tokens per second after the first.
+    pub fn decode_tokens_per_second(&self) -> f64 {
+        rate(self.generated_tokens.saturating_sub(1), self.decode_time)
+    }
+}
+
+fn rate(count: usize, time: Duration) -> f64 {
+    if time.is_zero() {
+        0.0
+    } else {
+        count as f64 / time.as_secs_f64()
+    }
+}

@@ -1,0 +1,45 @@
+//! What a caller may ask of one answer.
+
+use crate::error::{PocketError, Result};
+use crate::sample::SampleOptions;
+
+/// Options of one answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GenerateOptions {
+    /// How tokens are drawn.
+    pub sample: SampleOptions,
+    /// The most tokens to generate; `None` stops only at the model's own end or a full context.
+    pub max_tokens: Option<usize>,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+}
+
+impl GenerateOptions {
+    /// Always the likeliest token: the same answer every time.
+    pub fn greedy() -> Self {
+        Self {
+            sample: SampleOptions::greedy(),
+            ..Self::default()
+        }
+    }
+
+    /// The same options with a bound on the tokens generated.
+    pub fn with_max_tokens(mut self, max_tokens: usize) -> Self {
+        self.max_tokens = Some(max_tokens);
+        self
+    }
+
+    /// Checks what can be checked before anything is computed.
+    ///
+    /// # Errors
+    /// [`PocketError::InvalidArgument`] naming the option.
+    pub fn validate(&self) -> Result<()> {
+        if self.max_tokens == Some(0) {
+            return Err(PocketError::invalid(
+                "max_tokens",
+                "0 leaves no room for an answer",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! The crate's integration tests, in one binary.
+
+mod chat;
+mod divergence;
+mod gguf;
+mod golden;
+mod gpu;
+mod layers;
+mod nano;
+mod quant;
+mod sample;
+mod session;
+mod tokenizer;
