@@ -1,21 +1,21 @@
 //! Quantized matrix times activations on the CPU, for every format: bytes of weights per second.
 //!
-//! One row is what decoding does and is bound by memory; 32 rows are a piece of a prompt.
+//! One row is what decoding does and is bound by memory, four are what verifying drafted tokens
+//! does, and 32 are a piece of a prompt.
 
 use burn::tensor::Tensor;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pocketlm::kernels::{Compute, Linear, cpu};
+use pocketlm::kernels::Linear;
 use pocketlm::quant::FORMATS;
-use pocketlm_benches::{matrix, rows};
+use pocketlm_benches::{cpu, matrix, rows};
 
 /// A square matrix: 9 MB in Q4_K, more than the caches of a phone.
 const SIZE: usize = 4096;
 
 fn matmul(c: &mut Criterion) {
-    let threads = cpu::Engine::default_threads();
-    let compute = Compute::Cpu(cpu::Engine::new(threads));
-    for n in [1, 32] {
-        let mut group = c.benchmark_group(format!("matmul, {n} rows, {threads} threads"));
+    let compute = cpu();
+    for n in [1, 4, 32] {
+        let mut group = c.benchmark_group(format!("matmul, {n} rows, {}", compute.describe()));
         group.sample_size(10);
         let residual: Tensor<2> = rows(&compute, n, SIZE);
         let x = rows(&compute, n, SIZE);

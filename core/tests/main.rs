@@ -5,6 +5,7 @@ mod divergence;
 mod gguf;
 mod golden;
 mod gpu;
+mod kernels;
 mod layers;
 mod nano;
 mod quant;

@@ -14,6 +14,7 @@ fn model(context: Option<usize>) -> LocalModel {
         device: DeviceChoice::Cpu,
         threads: Some(2),
         context,
+        ..LoadOptions::default()
     };
     LocalModel::from_gguf(&Gguf::from_bytes(bytes).expect("a GGUF"), &options).expect("loads")
 }
@@ -210,6 +211,7 @@ fn options_are_checked_before_anything_runs() {
             device: DeviceChoice::Cpu,
             threads,
             context,
+            ..LoadOptions::default()
         };
         let result = LocalModel::from_gguf(&gguf, &options);
         assert!(

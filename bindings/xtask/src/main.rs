@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! cargo xtask test [--quick | --full]   everything that must be green
+//! cargo xtask arm64                     the CPU kernels on ARM64, by emulation
 //! cargo xtask models [--full]           fetch the models that tests use
 //! ```
 
+mod arm64;
 mod cargo;
+mod debian_rust;
 mod models;
 mod system;
 mod tally;
@@ -17,9 +20,12 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 usage: cargo xtask test [--quick | --full]
-         format, lints, documentation, tests, dependencies; installs what the tests need
+         format, lints, documentation, tests, ARM64 kernels under an emulator, dependencies;
+         installs what the tests need
            --quick   only format, lints and tests, with what is already on this machine
            --full    with the larger model too
+       cargo xtask arm64
+         only the CPU kernels' tests on ARM64, a part of the above
        cargo xtask models [--full]
          fetch the models that tests use into the models folder";
 
@@ -50,6 +56,7 @@ fn run(args: &[String]) -> Result<bool> {
         ["test"] => test::run(Extent::Normal),
         ["test", "--quick"] => test::run(Extent::Quick),
         ["test", "--full"] => test::run(Extent::Full),
+        ["arm64"] => arm64::alone().map(|()| true),
         ["models"] => models::fetch(Extent::Normal).map(|()| true),
         ["models", "--full"] => models::fetch(Extent::Full).map(|()| true),
         [] | ["help" | "--help" | "-h"] => {

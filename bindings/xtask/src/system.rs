@@ -14,6 +14,19 @@ const VULKAN: &[&str] = &["mesa-vulkan-drivers", "libvulkan1"];
 /// pip, by which the models are fetched where no model hub can be reached.
 const PIP: &[&str] = &["python3-pip"];
 
+/// A linker for ARM64 programs, the C library they need, and an emulator that runs them.
+const ARM64: &[&str] = &[
+    "gcc-aarch64-linux-gnu",
+    "libc6-dev-arm64-cross",
+    "qemu-user-static",
+];
+
+/// The linker of [`ARM64`].
+pub const ARM64_LINKER: &str = "aarch64-linux-gnu-gcc";
+
+/// Where the C library of [`ARM64`] is; the emulator looks for shared libraries there.
+pub const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
+
 /// Makes sure that there is a Vulkan driver.
 ///
 /// # Errors
@@ -58,6 +71,38 @@ pub fn pip() -> Result<()> {
     }
 }
 
+/// Makes sure that ARM64 programs can be linked and run, and names the emulator.
+///
+/// # Errors
+/// When that cannot be had here.
+pub fn arm64_emulator() -> Result<&'static str> {
+    if let Some(emulator) = find_arm64_emulator() {
+        return Ok(emulator);
+    }
+    if can_install() {
+        install(ARM64)?;
+        if let Some(emulator) = find_arm64_emulator() {
+            return Ok(emulator);
+        }
+    }
+    bail!(
+        "no linker, C library or emulator for ARM64 (on Debian, as root: apt-get install {})",
+        ARM64.join(" ")
+    )
+}
+
+/// The emulator, if the linker and the C library are here too. Its name is the second one where the
+/// system's own libraries are linked into it dynamically.
+fn find_arm64_emulator() -> Option<&'static str> {
+    let library = Path::new(ARM64_LIBRARIES).join("lib/crt1.o");
+    if !library.exists() || !works(ARM64_LINKER, &["--version"]) {
+        return None;
+    }
+    ["qemu-aarch64-static", "qemu-aarch64"]
+        .into_iter()
+        .find(|emulator| works(emulator, &["--version"]))
+}
+
 /// A loader and a driver that the package manager does not know of.
 fn has_vulkan_driver() -> bool {
     let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"]
@@ -87,7 +132,7 @@ fn is_installed(package: &str) -> bool {
 }
 
 /// Whether this is a system with apt-get, and we are root.
-fn can_install() -> bool {
+pub fn can_install() -> bool {
     let user = Command::new("id").arg("-u").output();
     let root = user.is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     root && works("apt-get", &["--version"])

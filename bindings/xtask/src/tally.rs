@@ -1,4 +1,11 @@
-//! Reading what `cargo test -- --show-output` prints.
+//! Running `cargo test -- --show-output`, and reading what it prints.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo::show;
 
 /// Sums over all test binaries, and what tests said about parts they left out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,6 +22,52 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Runs a `cargo test -- --show-output`, counting and showing what is worth it.
+    ///
+    /// # Errors
+    /// When it cannot be started or fails; what it printed is counted all the same.
+    pub fn run(&mut self, command: &mut Command) -> Result<()> {
+        let text = show(command);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot run {text}"))?;
+        let output = child.stdout.take().context("no output to read")?;
+        for line in BufReader::new(output).split(b'\n') {
+            // A test may print anything: bytes that are no text are shown as such.
+            let line = line?;
+            let line = String::from_utf8_lossy(&line);
+            let line = line.trim_end_matches('\r');
+            if self.read(line) {
+                println!("{line}");
+            }
+        }
+        let status = child.wait()?;
+        ensure!(status.success(), "`{text}` failed ({status})");
+        Ok(())
+    }
+
+    /// Says, now and in the summary, that something was left out.
+    pub fn skip(&mut self, what: &str, reason: &str) {
+        println!("SKIPPED: {reason}");
+        self.skips.push((what.to_string(), reason.to_string()));
+    }
+
+    /// How many tests have run to their end.
+    pub fn ran(&self) -> u64 {
+        self.passed + self.failed
+    }
+
+    /// Adds another tally, whose tests ran at another `place`.
+    pub fn add_run(&mut self, run: Self, place: &str) {
+        self.passed += run.passed;
+        self.failed += run.failed;
+        self.ignored += run.ignored;
+        let skips = run.skips.into_iter();
+        self.skips
+            .extend(skips.map(|(test, reason)| (format!("{test} on {place}"), reason)));
+    }
+
     /// Takes note of a line, and tells whether it is worth showing: the output of tests that passed
     /// is not.
     pub fn read(&mut self, line: &str) -> bool {
@@ -121,5 +174,23 @@ test result: FAILED. 0 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
                 .count(),
             2
         );
+    }
+
+    #[test]
+    fn another_run_adds_its_sums_and_the_place_of_its_skips() {
+        let mut emulated = Tally::default();
+        for line in OUTPUT.lines() {
+            emulated.read(line);
+        }
+        assert_eq!(emulated.ran(), 3);
+        let mut tally = Tally {
+            passed: 10,
+            skips: vec![("a::one".to_string(), "no such model".to_string())],
+            ..Tally::default()
+        };
+        tally.add_run(emulated, "cortex-a57");
+        assert_eq!(tally.closing_line(), "12 passed, 1 failed, 1 skipped");
+        let names: Vec<&str> = tally.skips.iter().map(|(test, _)| test.as_str()).collect();
+        assert_eq!(names, ["a::one", "a::one on cortex-a57"]);
     }
 }

@@ -1,15 +1,13 @@
 //! `cargo xtask test`: one step after the other, a summary, and a closing line.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::Extent;
-use crate::cargo::{cargo, show, succeed, works};
+use crate::cargo::{cargo, succeed, works};
 use crate::tally::Tally;
-use crate::{models, system};
+use crate::{arm64, models, system};
 
 /// How a step ended, with its name and duration.
 struct Outcome {
@@ -61,6 +59,9 @@ pub fn run(extent: Extent) -> Result<bool> {
         step("models", &mut || models::fetch(extent));
     }
     step("tests", &mut || test(&mut tally, extent));
+    if extent != Extent::Quick {
+        step(arm64::STEP, &mut || arm64::test(&mut tally));
+    }
     step("dependencies", &mut dependencies);
 
     println!("\n== summary");
@@ -69,7 +70,7 @@ pub fn run(extent: Extent) -> Result<bool> {
     }
     for Outcome { name, result, time } in &outcomes {
         let word = if result.is_ok() { "ok" } else { "FAILED" };
-        println!("{name:<14} {word:<6} {:>5.0} s", time.as_secs_f64());
+        println!("{name:<16} {word:<6} {:>5.0} s", time.as_secs_f64());
     }
     println!("{}", tally.closing_line());
     Ok(outcomes.iter().all(|outcome| outcome.result.is_ok()))
@@ -89,24 +90,7 @@ fn test(tally: &mut Tally, extent: Extent) -> Result<()> {
         // The slow combinations of models and devices leave themselves out without it.
         command.env("POCKETLM_FULL", "1");
     }
-    let text = show(&command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run {text}"))?;
-    let output = child.stdout.take().context("no output to read")?;
-    for line in BufReader::new(output).split(b'\n') {
-        // A test may print anything: bytes that are no text are shown as such.
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        let line = line.trim_end_matches('\r');
-        if tally.read(line) {
-            println!("{line}");
-        }
-    }
-    let status = child.wait()?;
-    ensure!(status.success(), "`{text}` failed ({status})");
-    Ok(())
+    tally.run(&mut command)
 }
 
 /// Licences, advisories and sources of the dependencies, where cargo-deny is installed.

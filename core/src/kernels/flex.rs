@@ -45,6 +45,7 @@ impl Kernels for Flex {
         let out = match cache {
             KvLayer::F32(cache) => reference::qkv(engine.pool(), x, layer, rope, cache, position),
             KvLayer::F16(cache) => engine.qkv(x, layer, rope, cache, position),
+            KvLayer::Q8_0(cache) => engine.qkv(x, layer, rope, cache, position),
             #[cfg(feature = "gpu")]
             KvLayer::Device(_) => unreachable!("{FOREIGN}"),
         };
@@ -62,6 +63,7 @@ impl Kernels for Flex {
         let out = match cache {
             KvLayer::F32(cache) => reference::attend(engine.pool(), q, layer, cache, position),
             KvLayer::F16(cache) => engine.attend(q, layer, cache, position),
+            KvLayer::Q8_0(cache) => engine.attend(q, layer, cache, position),
             #[cfg(feature = "gpu")]
             KvLayer::Device(_) => unreachable!("{FOREIGN}"),
         };

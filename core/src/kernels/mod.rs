@@ -33,7 +33,7 @@ mod reference;
 mod rope;
 mod weights;
 
-pub use kv::{HostKv, KvLayer, KvType, PAGE, Page};
+pub use kv::{HostKv, KvLayer, KvType, PAGE};
 pub use rope::{RopePairing, RopeScaling, RopeSpec, RopeTable};
 pub use weights::{Activation, Attention, Blocks, Head, Linear, Matrix, Mlp, Norm, Values, Vector};
 
@@ -190,7 +190,7 @@ impl Compute {
         let _ = capacity; // only a GPU takes its memory at once
         match self {
             Self::Reference(_) => Ok(KvLayer::host(KvType::F32, kv_heads, head_dim)),
-            Self::Cpu(_) => Ok(KvLayer::host(KvType::F16, kv_heads, head_dim)),
+            Self::Cpu(engine) => Ok(KvLayer::host(engine.kv(), kv_heads, head_dim)),
             #[cfg(feature = "gpu")]
             Self::Gpu(engine) => engine.kv_layer(kv_heads, head_dim, capacity),
         }

@@ -3,6 +3,7 @@
 //! with the fast paths, so that they can be measured against it.
 
 use super::cpu::Pool;
+use super::kv::FloatPage;
 use super::{Attention, Head, HostKv, Linear, Matrix, Mlp, Norm, PAGE, RopeTable};
 
 /// Weight rows a thread takes at a time.
@@ -24,7 +25,7 @@ pub fn qkv(
     x: &[f32],
     layer: &Attention,
     rope: &RopeTable,
-    cache: &mut HostKv<f32>,
+    cache: &mut HostKv<FloatPage>,
     position: usize,
 ) -> Vec<f32> {
     let x = rms_norm(x, &layer.norm);
@@ -45,7 +46,7 @@ pub fn qkv(
     let width = layer.kv_heads * layer.head_dim;
     let rows = k.chunks_exact(width).zip(v.chunks_exact(width));
     for (i, (k, v)) in rows.enumerate() {
-        cache.write(position + i, k, v, |x| x);
+        cache.write(position + i, k, v);
     }
     q
 }
@@ -55,17 +56,10 @@ pub fn attend(
     pool: &Pool,
     q: &[f32],
     layer: &Attention,
-    cache: &HostKv<f32>,
+    cache: &HostKv<FloatPage>,
     position: usize,
 ) -> Vec<f32> {
     let hd = layer.head_dim;
-    let at = |row: usize, head: usize, page: &[f32]| -> Vec<f64> {
-        let from = (head * PAGE + row % PAGE) * hd;
-        page[from..from + hd]
-            .iter()
-            .map(|x| f64::from(*x))
-            .collect()
-    };
     let mut out = vec![0.0; q.len()];
     pool.for_each_piece(&mut out, hd, |i, out| {
         let (row, head) = (i / layer.heads, i % layer.heads);
@@ -75,8 +69,9 @@ pub fn attend(
         let q = &q[i * hd..(i + 1) * hd];
         let scores: Vec<f64> = (first..=last)
             .map(|j| {
-                let k = at(j, kv_head, &cache.pages()[j / PAGE].keys);
-                let dot: f64 = q.iter().zip(&k).map(|(q, k)| f64::from(*q) * k).sum();
+                let page = &cache.pages()[j / PAGE];
+                let k = |d| f64::from(page.key(kv_head, j % PAGE, d));
+                let dot: f64 = (0..hd).map(|d| f64::from(q[d]) * k(d)).sum();
                 let score = dot * f64::from(layer.scale);
                 layer.softcap.map_or(score, |cap| {
                     let cap = f64::from(cap);
@@ -89,9 +84,9 @@ pub fn attend(
         let total: f64 = weights.iter().sum();
         let mut acc = vec![0f64; hd];
         for (j, w) in (first..=last).zip(&weights) {
-            let v = at(j, kv_head, &cache.pages()[j / PAGE].values);
-            for (acc, v) in acc.iter_mut().zip(&v) {
-                *acc += w / total * v;
+            let v = cache.pages()[j / PAGE].value(kv_head, j % PAGE);
+            for (acc, v) in acc.iter_mut().zip(v) {
+                *acc += w / total * f64::from(*v);
             }
         }
         for (out, x) in out.iter_mut().zip(&acc) {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{PocketError, Result};
-use crate::kernels::{Compute, cpu};
+use crate::kernels::{Compute, KvType, cpu};
 
 use super::event::Notice;
+use super::model::LoadOptions;
 
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,16 +50,34 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// The engine for `choice`, and what to tell the caller about it.
+/// The engine for the options' device, and what to tell the caller about it.
 ///
 /// # Errors
-/// [`PocketError::DeviceUnavailable`] when `choice` is the GPU and there is none.
-pub fn open(choice: DeviceChoice, threads: Option<usize>) -> Result<(Compute, Option<Notice>)> {
-    if threads == Some(0) {
+/// [`PocketError::DeviceUnavailable`] when the device is the GPU and there is none;
+/// [`PocketError::InvalidArgument`] for an option that the device cannot have.
+pub fn open(options: &LoadOptions) -> Result<(Compute, Option<Notice>)> {
+    if options.threads == Some(0) {
         return Err(PocketError::invalid("threads", "0 threads cannot compute"));
     }
-    let cpu = || cpu::Engine::new(threads.unwrap_or_else(cpu::Engine::default_threads));
-    match choice {
+    if let Some(level) = options.cpu_level
+        && !level.available()
+    {
+        let reason = format!("this CPU has no {level}");
+        return Err(PocketError::invalid("cpu level", reason));
+    }
+    let cpu = || {
+        let threads = options.threads.unwrap_or_else(cpu::Engine::default_threads);
+        let level = options.cpu_level.unwrap_or_else(cpu::Level::detect);
+        cpu::Engine::with_level(threads, level).with_kv(options.kv)
+    };
+    let gpu = || match options.kv {
+        KvType::F16 => gpu(),
+        kv => Err(PocketError::invalid(
+            "kv",
+            format!("a GPU keeps keys and values in f16, not in {kv}"),
+        )),
+    };
+    match options.device {
         DeviceChoice::Cpu => Ok((Compute::Cpu(cpu()), None)),
         DeviceChoice::Reference => Ok((Compute::Reference(cpu()), None)),
         DeviceChoice::Gpu => gpu().map(|compute| (compute, None)),

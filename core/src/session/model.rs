@@ -8,7 +8,7 @@ use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
 use crate::error::{PocketError, Result};
 use crate::gguf::Gguf;
-use crate::kernels::Compute;
+use crate::kernels::{Compute, KvType, cpu};
 use crate::model::{self, Decoder};
 use crate::tokenizer::Tokenizer;
 
@@ -29,6 +29,11 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// Positions a session may use; [`DEFAULT_CONTEXT`] by default, never more than the file's.
     pub context: Option<usize>,
+    /// The instruction set of the CPU kernels; the best of this CPU by default. All give the same
+    /// results: a lower one is for tests and measurements.
+    pub cpu_level: Option<cpu::Level>,
+    /// How keys and values are kept on the CPU: f16 by default, 8-bit blocks in about half the memory.
+    pub kv: KvType,
 }
 
 /// A loaded model. Cloning shares it.
@@ -65,7 +70,7 @@ impl LocalModel {
     pub fn from_gguf(gguf: &Gguf, options: &LoadOptions) -> Result<Self> {
         let info = ModelInfo::from_gguf(gguf)?;
         let context = context(&info, options.context)?;
-        let (compute, notice) = device::open(options.device, options.threads)?;
+        let (compute, notice) = device::open(options)?;
         let decoder = model::load(gguf, &compute, Some(context))?;
         let tokenizer = Tokenizer::from_gguf(gguf)?;
         if tokenizer.vocab_size() > decoder.vocab() {

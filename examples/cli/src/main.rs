@@ -30,6 +30,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pocketlm::DeviceChoice;
+use pocketlm::kernels::KvType;
+use pocketlm::kernels::cpu::Level;
 use tracing_subscriber::EnvFilter;
 
 use output::Output;
@@ -56,6 +58,13 @@ struct Globals {
     /// Tokens that prompt and answers together may have [default: 4096, or the model's own limit]
     #[arg(long, short = 'c', global = true, value_name = "N")]
     context: Option<usize>,
+    /// Instruction set of the CPU kernels, for tests: `portable`, `avx2`, `avx-vnni`, `avx512`, `neon`,
+    /// `dotprod`, `i8mm` [default: the best that this CPU has]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    cpu_level: Option<Level>,
+    /// How keys and values are kept on the CPU: `f16`, or `q8_0` in about half the memory
+    #[arg(long, global = true, default_value_t, value_name = "TYPE")]
+    kv: KvType,
     /// Write results as JSON, one object a line
     #[arg(long, global = true)]
     json: bool,

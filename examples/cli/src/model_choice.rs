@@ -63,15 +63,21 @@ pub fn load(model: Option<&str>, globals: &Globals) -> Result<LocalModel> {
 /// # Errors
 /// When it cannot be loaded.
 pub fn load_file(path: &Path, globals: &Globals) -> Result<LocalModel> {
-    let options = LoadOptions {
-        device: globals.device,
-        threads: globals.threads,
-        context: globals.context,
-    };
-    let model = LocalModel::load(path, options)
+    let model = LocalModel::load(path, load_options(globals))
         .with_context(|| format!("cannot load {}", path.display()))?;
     model.notices().iter().for_each(show_notice);
     Ok(model)
+}
+
+/// How the user wants models to be loaded.
+pub fn load_options(globals: &Globals) -> LoadOptions {
+    LoadOptions {
+        device: globals.device,
+        threads: globals.threads,
+        context: globals.context,
+        cpu_level: globals.cpu_level,
+        kv: globals.kv,
+    }
 }
 
 /// Shows a notice of the library on standard error.

@@ -1,14 +1,31 @@
-//! What this process occupies, as the kernel counts it.
+//! What this process occupies, as the kernel counts it. Linux only: elsewhere nothing is known.
 
 use std::fs;
 
-/// Peak resident set size: pages in memory, the model's file pages included. Linux only.
+/// Resident set size: pages in memory, the model's file pages included.
+pub fn resident() -> Option<u64> {
+    field("/proc/self/status", "VmRSS:")
+}
+
+/// Peak resident set size since the start of the process, or since [`forget_peak`].
 pub fn peak_resident() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
+/// Makes [`peak_resident`] begin anew; whether the kernel could.
+pub fn forget_peak() -> bool {
+    // proc_pid_clear_refs(5): "5" resets the peak and touches nothing else.
+    cfg!(target_os = "linux") && fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// The part of the resident set that came from files or is shared memory.
+pub fn file_resident() -> Option<u64> {
+    let files = field("/proc/self/status", "RssFile:")?;
+    Some(files + field("/proc/self/status", "RssShmem:").unwrap_or(0))
+}
+
 /// Private memory: what belongs to this process alone and cannot be dropped for the file it came
-/// from (private dirty pages, and private pages in swap). Linux only.
+/// from (private dirty pages, and private pages in swap).
 pub fn private() -> Option<u64> {
     let dirty = field("/proc/self/smaps_rollup", "Private_Dirty:")?;
     Some(dirty + field("/proc/self/smaps_rollup", "Swap:").unwrap_or(0))
@@ -49,6 +66,7 @@ mod tests {
             "{before} {after} {}",
             block.len()
         );
-        assert!(peak_resident().unwrap() >= 256 << 20);
+        assert!(resident().unwrap() >= 256 << 20);
+        assert!(file_resident().unwrap() < resident().unwrap() - (128 << 20));
     }
 }

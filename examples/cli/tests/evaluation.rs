@@ -1,4 +1,4 @@
-//! `score` and `bench`.
+//! `score`.
 
 use std::fs;
 
@@ -72,43 +72,4 @@ fn a_bad_case_is_named_by_its_line_after_the_good_ones() {
             "what came before is there"
         );
     }
-}
-
-#[test]
-fn a_measurement_has_the_fields_that_its_options_name() {
-    let home = tempfile::tempdir().unwrap();
-    let model = nano_model(home.path());
-    let mut command = pocketlm(home.path());
-    command
-        .arg("bench")
-        .arg(&model)
-        .args(["--json", "-p", "16", "-n", "4", "-r", "2"]);
-    let json = json_lines(&command.output().unwrap());
-    assert_eq!(json.len(), 1);
-    for key in [
-        "pp16",
-        "tg4",
-        "load_s",
-        "first_token_s",
-        "read_gb_per_s",
-        "bandwidth_fraction",
-    ] {
-        assert!(
-            json[0][key].as_f64().is_some_and(|x| x > 0.0),
-            "{key}: {}",
-            json[0]
-        );
-    }
-    for key in ["peak_rss_bytes", "private_bytes"] {
-        let there = json[0][key].as_u64().is_some_and(|x| x > 1 << 20);
-        assert_eq!(there, cfg!(target_os = "linux"), "{key}: {}", json[0]);
-    }
-    let mut command = pocketlm(home.path());
-    let output = command
-        .arg("bench")
-        .arg(&model)
-        .args(["-p", "0", "-n", "0"])
-        .output()
-        .unwrap();
-    assert!(error_line(&output).contains("nothing to measure"));
 }

@@ -1,10 +1,12 @@
 //! The program as a user meets it: what it prints, where, and with which exit code.
 
+mod bench;
 mod conversation;
 mod evaluation;
 mod files;
 #[path = "../../../core/tests/nano/builder/mod.rs"]
 mod nano;
+mod peer;
 mod real_model;
 
 use std::io::Write;

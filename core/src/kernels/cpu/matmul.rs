@@ -1,106 +1,255 @@
-//! Quantized matrix times quantized activations: `[n, cols] · [rows, cols]ᵀ → [n, rows]`.
+//! Quantized matrix times activations: `[n, cols] · [rows, cols]ᵀ → [n, rows]`, 16 weight rows (a
+//! panel) at a time.
 //!
-//! A thread unpacks a panel of weight rows once into signed bytes that stay in its cache and
-//! multiplies it with every activation row, so one code path serves decode and prefill, and a
-//! row's result cannot depend on how many rows there are.
+//! With a few activation rows packed weights are multiplied as they come ([`super::direct`]). With
+//! many, a stretch of tiles of some panels is unpacked into the inner caches and multiplied with
+//! every row; the sums of the panels stay in memory between stretches. None of this changes the
+//! order in which one sum is added up, so a row's result does not depend on it.
 
-use crate::kernels::Matrix;
-use crate::quant::{Ints, SimpleBlock, SuperBlock};
+use std::cell::RefCell;
+use std::ops::Range;
 
+use crate::kernels::{Activation, Matrix};
+
+use super::Engine;
 use super::activations::Activations;
-use super::{Engine, dot};
+use super::direct::{self, FEW, Panel};
+use super::elementwise::{Finish, FinishPanel};
+use super::lanes::{LANES, Rows};
+use super::multiply::{Multiply, Sums};
+use super::parts::Parts;
+use super::tile::{Shape, Tiles, Unpack};
 
-/// Weight rows unpacked at a time: with 4,096 columns 8 rows are 32 KiB of signed bytes.
-const PANEL: usize = 8;
+/// Columns unpacked at a time: with [`PANELS`] the tiles are 92 KiB.
+const COLS: usize = 2048;
 
-/// Weight rows a thread takes at a time; a multiple of [`PANEL`].
-const CHUNK: usize = 32;
+/// Panels unpacked together.
+const PANELS: usize = 2;
 
-/// `x · wᵀ`, row-major `[n, rows]`.
-pub fn matmul(engine: &Engine, x: &Activations, w: &Matrix) -> Vec<f32> {
-    // Computed as [rows, n], so that a thread's results lie together.
-    let n = x.n;
-    let mut out = vec![0f32; w.rows * n];
-    engine
-        .pool
-        .for_each_piece(&mut out, CHUNK * n, |chunk, piece| {
-            let first = chunk * CHUNK;
-            for (i, panel) in piece.chunks_mut(PANEL * n).enumerate() {
-                multiply_panel(engine, x, w, first + i * PANEL, panel);
+/// Activation rows that go through a stretch of tiles together, while they are in the first-level
+/// cache; a multiple of every [`super::lanes::Lanes::TOKENS`].
+const TOKENS: usize = 8;
+
+/// What is computed from the sums of panels.
+pub enum Product<'a> {
+    /// `x · wᵀ`, finished.
+    Linear {
+        /// The weights.
+        w: &'a Matrix,
+        /// What happens to the sums.
+        finish: Finish<'a>,
+    },
+    /// `activation(x · gateᵀ) · (x · upᵀ)`.
+    Gated {
+        /// Weights of the gate.
+        gate: &'a Matrix,
+        /// Weights of what it gates; of the same shape.
+        up: &'a Matrix,
+        /// Applied to the gate.
+        activation: Activation,
+    },
+}
+
+impl Product<'_> {
+    /// Output features.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Linear { w, .. } => w.rows,
+            Self::Gated { gate, .. } => gate.rows,
+        }
+    }
+
+    /// The matrix whose panel is read first.
+    fn first_matrix(&self) -> &Matrix {
+        match self {
+            Self::Linear { w, .. } => w,
+            Self::Gated { gate, .. } => gate,
+        }
+    }
+}
+
+/// Room of a thread: tiles, and the sums of the panels in work.
+#[derive(Default)]
+struct Room {
+    tiles: Tiles,
+    sums: Vec<Sums>,
+    gates: Vec<Sums>,
+}
+
+thread_local! {
+    static ROOM: RefCell<Room> = RefCell::default();
+}
+
+/// Computes all products of the same activations in one parallel region, each `[n, rows]`.
+pub fn products(engine: &Engine, x: &Activations, products: &[Product<'_>]) -> Vec<Vec<f32>> {
+    let mut outs: Vec<Vec<f32>> = products.iter().map(|p| vec![0.0; p.rows() * x.n]).collect();
+    let parts: Vec<Parts<'_, f32>> = outs.iter_mut().map(|out| Parts::new(out)).collect();
+    // Panels of all products in one row of numbers, so that no thread waits between them.
+    let starts: Vec<usize> = products
+        .iter()
+        .scan(0, |next, p| {
+            let start = *next;
+            *next += p.rows().div_ceil(LANES);
+            Some(start)
+        })
+        .collect();
+    let total = products.iter().map(|p| p.rows().div_ceil(LANES)).sum();
+    let step = if x.n <= FEW { 1 } else { PANELS };
+    // The product that a panel belongs to, and which of its panels it is.
+    let place = |panel: usize| {
+        let product = starts.partition_point(|start| *start <= panel) - 1;
+        (product, panel - starts[product])
+    };
+    engine.pool.run_ranges(total, step, &|range, next| {
+        ROOM.with_borrow_mut(|room| {
+            let mut panel = range.start;
+            while panel < range.end {
+                let (i, first) = place(panel);
+                let product = &products[i];
+                let count = step.min(product.rows().div_ceil(LANES) - first);
+                let count = count.min(range.end - panel);
+                panel += count;
+                let ahead = if panel < range.end { panel } else { next };
+                let ahead = (ahead < total).then(|| {
+                    let (i, panel) = place(ahead);
+                    products[i].first_matrix().panel(panel)
+                });
+                let panels = first..first + count;
+                panel_product(engine, room, x, product, panels, ahead.flatten(), &parts[i]);
             }
         });
-    if n == 1 {
-        out
-    } else {
-        transpose(engine, &out, w.rows, n)
-    }
-}
-
-/// The rows `first..` of `w` that `out[rows, n]` has room for.
-fn multiply_panel(engine: &Engine, x: &Activations, w: &Matrix, first: usize, out: &mut [f32]) {
-    let rows = out.len() / x.n;
-    let row = |i: usize| w.host_row(first + i);
-    match w.format.ints {
-        Ints::Simple(unpack) => {
-            let width = w.cols / 32;
-            let mut panel = vec![SimpleBlock::default(); rows * width];
-            for (i, blocks) in panel.chunks_exact_mut(width).enumerate() {
-                for (bytes, block) in row(i).chunks_exact(w.format.block_bytes).zip(blocks) {
-                    unpack(bytes, block);
-                }
-            }
-            multiply(&panel, width, &x.blocks32, out, |w, x| {
-                dot::simple(engine.level, w, x)
-            });
-        }
-        Ints::Super(unpack) => {
-            let width = w.cols / 256;
-            let mut panel = vec![SuperBlock::default(); rows * width];
-            for (i, blocks) in panel.chunks_exact_mut(width).enumerate() {
-                for (bytes, block) in row(i).chunks_exact(w.format.block_bytes).zip(blocks) {
-                    unpack(bytes, block);
-                }
-            }
-            multiply(&panel, width, &x.blocks256, out, |w, x| {
-                dot::super_blocks(engine.level, w, x)
-            });
-        }
-        Ints::Float => {
-            let mut panel = vec![0f32; rows * w.cols];
-            for (i, values) in panel.chunks_exact_mut(w.cols).enumerate() {
-                (w.format.dequantize)(row(i), values);
-            }
-            multiply(&panel, w.cols, &x.floats, out, |w, x| {
-                dot::floats(engine.level, w, x)
-            });
-        }
-    }
-}
-
-/// Every row of `panel` with every row of `x`, both `width` blocks wide: `out[rows, n]`.
-fn multiply<W, X>(
-    panel: &[W],
-    width: usize,
-    x: &[X],
-    out: &mut [f32],
-    dot: impl Fn(&[W], &[X]) -> f32,
-) {
-    let n = x.len() / width;
-    // Activation rows outermost: one of them and the whole panel stay in the first-level cache.
-    for (t, x) in x.chunks_exact(width).enumerate() {
-        for (r, w) in panel.chunks_exact(width).enumerate() {
-            out[r * n + t] = dot(w, x);
-        }
-    }
-}
-
-/// `[rows, n]` → `[n, rows]`.
-fn transpose(engine: &Engine, from: &[f32], rows: usize, n: usize) -> Vec<f32> {
-    let mut to = vec![0f32; from.len()];
-    engine.pool.for_each_piece(&mut to, rows, |t, out| {
-        for (r, x) in out.iter_mut().enumerate() {
-            *x = from[r * n + t];
-        }
     });
-    to
+    outs
+}
+
+/// The `panels` of one product, written to their places in `out[n, rows]`.
+fn panel_product(
+    engine: &Engine,
+    room: &mut Room,
+    x: &Activations,
+    product: &Product<'_>,
+    panels: Range<usize>,
+    ahead: Option<Rows<'_>>,
+    out: &Parts<'_, f32>,
+) {
+    let first = panels.start * LANES;
+    let (rows, finish) = match product {
+        Product::Linear { w, finish } => {
+            panel_sums(engine, &mut room.tiles, &mut room.sums, x, w, panels, ahead);
+            (w.rows, *finish)
+        }
+        Product::Gated {
+            gate,
+            up,
+            activation,
+        } => {
+            let (tiles, then) = (&mut room.tiles, up.panel(panels.start));
+            panel_sums(
+                engine,
+                tiles,
+                &mut room.gates,
+                x,
+                gate,
+                panels.clone(),
+                then,
+            );
+            panel_sums(engine, tiles, &mut room.sums, x, up, panels, ahead);
+            let finish = Finish::Gate {
+                gates: &room.gates,
+                activation: *activation,
+            };
+            (gate.rows, finish)
+        }
+    };
+    engine.level.run(FinishPanel {
+        sums: &room.sums,
+        finish,
+        n: x.n,
+        rows,
+        first,
+        out,
+    });
+}
+
+/// The sums of `panels` with every row of `x`: `sums[panel][n]`.
+fn panel_sums(
+    engine: &Engine,
+    tiles: &mut Tiles,
+    sums: &mut Vec<Sums>,
+    x: &Activations,
+    w: &Matrix,
+    panels: Range<usize>,
+    ahead: Option<Rows<'_>>,
+) {
+    let (n, count, format) = (x.n, panels.len(), w.format);
+    sums.clear();
+    sums.resize(count * n, [0.0; LANES]);
+    // A panel that is short of rows is filled up with zeros, blocks of which are numbers too.
+    let mut last = Vec::new();
+    if panels.end * LANES > w.rows {
+        last.extend_from_slice(&w.host()[(panels.end - 1) * LANES * w.row_bytes()..]);
+        last.resize(LANES * w.row_bytes(), 0);
+    }
+    let rows = |panel: usize| match w.panel(panel) {
+        Some(rows) => rows,
+        None => Rows::new(&last, w.row_bytes()),
+    };
+    if n <= FEW {
+        for (i, panel) in panels.clone().enumerate() {
+            let panel = Panel {
+                rows: rows(panel),
+                format,
+                ahead: if panel + 1 < panels.end {
+                    w.panel(panel + 1)
+                } else {
+                    ahead
+                },
+                x,
+            };
+            direct::multiply(engine.level, panel, &mut sums[i * n..(i + 1) * n]);
+        }
+        return;
+    }
+    let shape = Shape::of(format);
+    let total = w.cols.div_ceil(shape.cols());
+    let stretch = (COLS / shape.cols()).min(total);
+    tiles.reserve(shape, count * stretch);
+    for tile in (0..total).step_by(stretch) {
+        let stretch_len = stretch.min(total - tile);
+        for (p, panel) in panels.clone().enumerate() {
+            engine.level.run(Unpack {
+                rows: rows(panel),
+                format,
+                tile,
+                count: stretch_len,
+                ahead: w.panel(panel + count),
+                tiles,
+                first: p * stretch,
+            });
+        }
+        for token in (0..n).step_by(TOKENS) {
+            let tokens = TOKENS.min(n - token);
+            for p in 0..count {
+                engine.level.run(Multiply {
+                    shape,
+                    tiles,
+                    first: p * stretch,
+                    count: stretch_len,
+                    x,
+                    tile,
+                    token,
+                    sums: &mut sums[p * n + token..][..tokens],
+                });
+            }
+        }
+    }
+}
+
+impl Matrix {
+    /// The 16 rows of a whole panel.
+    fn panel(&self, panel: usize) -> Option<Rows<'_>> {
+        let bytes = LANES * self.row_bytes();
+        let rows = self.host().get(panel * bytes..(panel + 1) * bytes)?;
+        Some(Rows::new(rows, self.row_bytes()))
+    }
 }

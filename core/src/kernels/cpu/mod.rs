@@ -1,25 +1,38 @@
 //! The operations of the seam on the CPU: integer dot products inside blocks, one f32 addition
-//! per block in a fixed order, the library's own threads.
+//! per block in a fixed order, the library's own threads. Written once for all instruction sets: see
+//! `lanes` and `docs/adr/0004-cpu-kernels.md`.
+// Lane code runs over several arrays of registers with one index.
+#![allow(clippy::needless_range_loop)]
 
-use crate::kernels::{Activation, Attention, Head, HostKv, Linear, Matrix, Mlp, Norm, RopeTable};
+use crate::kernels::{
+    Attention, Head, HostKv, KvType, Linear, Matrix, Mlp, Norm, RopeTable, kv::Page,
+};
 use crate::quant::Format;
 
 mod activations;
 mod attention;
-mod dot;
+mod cores;
+mod direct;
+mod elementwise;
+pub(super) mod lanes;
 mod level;
 mod matmul;
+mod multiply;
+mod parts;
 mod pool;
+mod tile;
 
 use activations::Activations;
-use half::f16;
-pub use level::{LEVELS, Level};
+use elementwise::{Finish, NormRow};
+pub use level::Level;
+use matmul::Product;
 pub use pool::Pool;
 
 /// Threads and instruction set of the CPU path.
 pub struct Engine {
     pool: Pool,
     level: Level,
+    kv: KvType,
 }
 
 impl Engine {
@@ -28,7 +41,7 @@ impl Engine {
         Self::with_level(threads, Level::detect())
     }
 
-    /// An engine that uses `level`, which this CPU must have ([`Level::available`]).
+    /// An engine that uses `level`, or plain Rust when this CPU has it not.
     pub fn with_level(threads: usize, level: Level) -> Self {
         let level = if level.available() {
             level
@@ -38,12 +51,29 @@ impl Engine {
         Self {
             pool: Pool::new(threads),
             level,
+            kv: KvType::default(),
         }
     }
 
-    /// As many threads as this process may run at once.
+    /// The same engine, with caches of another element type.
+    #[must_use]
+    pub fn with_kv(self, kv: KvType) -> Self {
+        Self { kv, ..self }
+    }
+
+    /// The element type of this engine's caches.
+    pub fn kv(&self) -> KvType {
+        self.kv
+    }
+
+    /// The instruction set in use.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// As many threads as there are fast cores that this process may use.
     pub fn default_threads() -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
+        cores::default_threads()
     }
 
     /// Threads that compute, the caller's included.
@@ -64,56 +94,66 @@ impl Engine {
     /// See [`super::Kernels::embed`].
     pub(super) fn embed(&self, ids: &[i32], table: &Matrix, scale: f32) -> Vec<f32> {
         let mut out = vec![0.0; ids.len() * table.cols];
-        for (row, id) in out.chunks_exact_mut(table.cols).zip(ids) {
-            (table.format.dequantize)(table.host_row(*id as usize), row);
+        self.pool.for_each_piece(&mut out, table.cols, |i, row| {
+            (table.format.dequantize)(table.host_row(ids[i] as usize), row);
             row.iter_mut().for_each(|x| *x *= scale);
-        }
+        });
         out
     }
 
     /// See [`super::Kernels::qkv`].
-    pub(super) fn qkv(
+    pub(super) fn qkv<P: Page>(
         &self,
         x: &[f32],
         layer: &Attention,
         rope: &RopeTable,
-        cache: &mut HostKv<f16>,
+        cache: &mut HostKv<P>,
         position: usize,
     ) -> Vec<f32> {
-        let formats = [&layer.q, &layer.k, &layer.v].map(|linear| linear.weight.format);
-        let x = self.normed(x, &layer.norm, &formats);
-        let mut q = self.project(&x, &layer.q);
-        let mut k = self.project(&x, &layer.k);
-        let v = self.project(&x, &layer.v);
-        let heads = |row: &mut [f32], i: usize, norm: Option<&Norm>| {
-            for head in row.chunks_exact_mut(layer.head_dim) {
-                if let Some(norm) = norm {
-                    rms_norm(head, norm);
-                }
-                rope.turn(i, head);
-            }
-        };
-        let (q_dim, kv_dim) = (
-            layer.heads * layer.head_dim,
-            layer.kv_heads * layer.head_dim,
-        );
-        for (i, row) in q.chunks_exact_mut(q_dim).enumerate() {
-            heads(row, i, layer.q_norm.as_ref());
-        }
-        for (i, row) in k.chunks_exact_mut(kv_dim).enumerate() {
-            heads(row, i, layer.k_norm.as_ref());
-            let values = &v[i * kv_dim..(i + 1) * kv_dim];
-            cache.write(position + i, row, values, f16::from_f32);
+        let linears = [&layer.q, &layer.k, &layer.v];
+        let x = self.normed(x, &layer.norm, &linears.map(|linear| linear.weight.format));
+        let outs = matmul::products(self, &x, &linears.map(|linear| biased(linear)));
+        let [mut q, mut k, v] = outs.try_into().expect("three products give three results");
+        self.turn_heads(&mut q, layer, layer.q_norm.as_ref(), layer.heads, rope);
+        self.turn_heads(&mut k, layer, layer.k_norm.as_ref(), layer.kv_heads, rope);
+        let width = layer.kv_heads * layer.head_dim;
+        let rows = k.chunks_exact(width).zip(v.chunks_exact(width));
+        for (i, (keys, values)) in rows.enumerate() {
+            cache.write(position + i, keys, values);
         }
         q
     }
 
+    /// Norms (where the layer has one) and turns every head of `rows[n, heads · head_dim]`.
+    fn turn_heads(
+        &self,
+        rows: &mut [f32],
+        layer: &Attention,
+        norm: Option<&Norm>,
+        heads: usize,
+        rope: &RopeTable,
+    ) {
+        let width = heads * layer.head_dim;
+        self.pool.for_each_piece(rows, width, |i, row| {
+            for row in row.chunks_exact_mut(layer.head_dim) {
+                if let Some(norm) = norm {
+                    self.level.run(NormRow {
+                        row,
+                        norm,
+                        residual: None,
+                    });
+                }
+                rope.turn(i, row);
+            }
+        });
+    }
+
     /// See [`super::Kernels::attend`].
-    pub(super) fn attend(
+    pub(super) fn attend<P: Page>(
         &self,
         q: &[f32],
         layer: &Attention,
-        cache: &HostKv<f16>,
+        cache: &HostKv<P>,
         position: usize,
     ) -> Vec<f32> {
         attention::attend(self, q, layer, cache, position)
@@ -127,78 +167,63 @@ impl Engine {
         post_norm: Option<&Norm>,
         residual: &[f32],
     ) -> Vec<f32> {
-        let a = Activations::new(self, a, linear.weight.cols, &[linear.weight.format]);
-        let mut out = self.project(&a, linear);
-        if let Some(norm) = post_norm {
-            for row in out.chunks_exact_mut(linear.weight.rows) {
-                rms_norm(row, norm);
-            }
-        }
-        for (x, r) in out.iter_mut().zip(residual) {
-            *x += r;
-        }
+        let w = &linear.weight;
+        let a = Activations::new(self, a, w.cols, None, &[w.format]);
+        let Some(norm) = post_norm else {
+            let bias = linear.bias.as_ref().map(|bias| bias.host());
+            let finish = Finish::Add { bias, residual };
+            return self.product(&a, Product::Linear { w, finish });
+        };
+        let mut out = self.product(&a, biased(linear));
+        self.pool.for_each_piece(&mut out, w.rows, |i, row| {
+            let residual = Some(&residual[i * row.len()..][..row.len()]);
+            self.level.run(NormRow {
+                row,
+                norm,
+                residual,
+            });
+        });
         out
     }
 
     /// See [`super::Kernels::gated_mlp`].
     pub(super) fn gated_mlp(&self, x: &[f32], mlp: &Mlp) -> Vec<f32> {
         let x = self.normed(x, &mlp.norm, &[mlp.gate.format, mlp.up.format]);
-        let mut gate = matmul::matmul(self, &x, &mlp.gate);
-        let up = matmul::matmul(self, &x, &mlp.up);
-        let activation: Activation = mlp.activation;
-        // 4,096 elements are tens of microseconds of exponentials: worth a thread's while.
-        self.pool.for_each_piece(&mut gate, 4096, |i, piece| {
-            for (g, u) in piece.iter_mut().zip(&up[i * 4096..]) {
-                *g = activation.apply(*g) * u;
-            }
-        });
-        gate
+        let product = Product::Gated {
+            gate: &mlp.gate,
+            up: &mlp.up,
+            activation: mlp.activation,
+        };
+        self.product(&x, product)
     }
 
     /// See [`super::Kernels::head`]; `x` holds only the rows asked for.
     pub(super) fn head(&self, x: &[f32], head: &Head) -> Vec<f32> {
-        let x = self.normed(x, &head.norm, &[head.output.weight.format]);
-        let mut logits = self.project(&x, &head.output);
-        if let Some(cap) = head.softcap {
-            logits.iter_mut().for_each(|x| *x = cap * (*x / cap).tanh());
-        }
-        logits
+        let w = &head.output.weight;
+        let x = self.normed(x, &head.norm, &[w.format]);
+        let bias = head.output.bias.as_ref().map(|bias| bias.host());
+        let finish = match head.softcap {
+            Some(cap) => Finish::Cap { bias, cap },
+            None => Finish::Bias(bias),
+        };
+        self.product(&x, Product::Linear { w, finish })
     }
 
     /// Normed rows, quantized as the given weight formats need them.
     fn normed(&self, x: &[f32], norm: &Norm, formats: &[&'static Format]) -> Activations {
-        let dim = norm.weight.len;
-        let mut x = x.to_vec();
-        self.pool
-            .for_each_piece(&mut x, dim, |_, row| rms_norm(row, norm));
-        Activations::new(self, &x, dim, formats)
+        Activations::new(self, x, norm.weight.len, Some(norm), formats)
     }
 
-    /// `x · Wᵀ + bias`, `[n, rows]`.
-    fn project(&self, x: &Activations, linear: &Linear) -> Vec<f32> {
-        let mut out = matmul::matmul(self, x, &linear.weight);
-        if let Some(bias) = &linear.bias {
-            for row in out.chunks_exact_mut(linear.weight.rows) {
-                for (x, b) in row.iter_mut().zip(bias.host()) {
-                    *x += b;
-                }
-            }
-        }
-        out
+    /// One product, `[n, rows]`.
+    fn product(&self, x: &Activations, product: Product<'_>) -> Vec<f32> {
+        matmul::products(self, x, &[product]).swap_remove(0)
     }
 }
 
-/// Root mean square norm of one row in place, its sum taken in 16 interleaved lanes.
-fn rms_norm(row: &mut [f32], norm: &Norm) {
-    let mut lanes = [0f32; 16];
-    for chunk in row.chunks(16) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += x * x;
-        }
-    }
-    let mean = dot::sum_lanes(&lanes) / row.len() as f32;
-    let scale = 1.0 / (mean + norm.eps).sqrt();
-    for (x, w) in row.iter_mut().zip(norm.weight.host()) {
-        *x = *x * scale * w;
+/// `x · Wᵀ + bias`.
+fn biased(linear: &Linear) -> Product<'_> {
+    Product::Linear {
+        w: &linear.weight,
+        finish: Finish::Bias(linear.bias.as_ref().map(|bias| bias.host())),
     }
 }

@@ -9,13 +9,20 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::cores;
+use super::parts::Parts;
+
 /// How often a worker looks for a new region before it parks: about 50 µs.
 const SPINS: u32 = 4_000;
+
+/// A range is this fraction of an even share of what is left.
+const SHARE: usize = 8;
 
 const OPEN: u64 = 1;
 const INSIDE: u64 = 1 << 1;
@@ -72,7 +79,10 @@ impl Pool {
                 // A thread that cannot be had only costs speed.
                 std::thread::Builder::new()
                     .name(format!("pocketlm-{i}"))
-                    .spawn(move || shared.work())
+                    .spawn(move || {
+                        cores::stay_on_fast_cores();
+                        shared.work();
+                    })
                     .ok()
             })
             .collect();
@@ -132,14 +142,45 @@ impl Pool {
         task: impl Fn(usize, &mut [T]) + Sync,
     ) {
         let piece = piece.max(1);
-        let (len, start) = (out.len(), Start(out.as_mut_ptr()));
+        let len = out.len();
+        let parts = Parts::new(out);
         self.run(len.div_ceil(piece), &|i| {
             let from = i * piece;
-            let n = piece.min(len - from);
-            // SAFETY: pieces of different indices do not overlap, every index is handed out
-            // once, and `out` is borrowed mutably for the whole call.
-            let part = unsafe { std::slice::from_raw_parts_mut(start.at(from), n) };
-            task(i, part);
+            // SAFETY: pieces of different indices do not overlap, and every index is handed out
+            // once.
+            task(i, unsafe { parts.part(from, piece.min(len - from)) });
+        });
+    }
+
+    /// Calls `task(range, next)` for ranges that together are `0..total`, on all threads; `next` is
+    /// where the thread's next range begins (`total` if there is none), so that it can ask memory
+    /// for it. Ranges are long at first, since a thread reads memory best in sequence, and short at
+    /// last, so that none waits for long; all but the last are multiples of `step`.
+    pub fn run_ranges(
+        &self,
+        total: usize,
+        step: usize,
+        task: &(dyn Fn(Range<usize>, usize) + Sync),
+    ) {
+        let taken = AtomicUsize::new(0);
+        let share = SHARE * self.threads();
+        let end = |start: usize| {
+            let len = (total - start) / share;
+            (start + len.next_multiple_of(step).max(step)).min(total)
+        };
+        let take = || {
+            let order = Ordering::Relaxed;
+            let start =
+                taken.fetch_update(order, order, |start| (start < total).then(|| end(start)));
+            start.map_or(total..total, |start| start..end(start))
+        };
+        self.run(self.threads().min(total.div_ceil(step)), &|_| {
+            let mut range = take();
+            while !range.is_empty() {
+                let next = take();
+                task(range, next.start);
+                range = next;
+            }
         });
     }
 }
@@ -155,19 +196,6 @@ impl Drop for Pool {
             // A worker catches the panics of tasks, so joining cannot fail.
             let _ = worker.join();
         }
-    }
-}
-
-/// A pointer that threads may share because each touches its own range.
-struct Start<T>(*mut T);
-
-// SAFETY: see `Pool::for_each_piece`, the only user.
-unsafe impl<T: Send> Sync for Start<T> {}
-
-impl<T> Start<T> {
-    fn at(&self, index: usize) -> *mut T {
-        // SAFETY: `index` is at most the slice's length.
-        unsafe { self.0.add(index) }
     }
 }
 

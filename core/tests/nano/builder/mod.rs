@@ -13,7 +13,7 @@
 
 mod recipe;
 mod vocabulary;
-mod weights;
+pub mod weights;
 
 pub use recipe::{RECIPES, Recipe, Setting};
 pub use vocabulary::SIZE as VOCAB;
