@@ -4,6 +4,7 @@ mod chat;
 mod divergence;
 mod gguf;
 mod golden;
+#[cfg(feature = "gpu")]
 mod gpu;
 mod kernels;
 mod layers;

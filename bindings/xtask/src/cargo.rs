@@ -8,8 +8,11 @@ use anyhow::{Context, Result, ensure};
 
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+    // `cargo run` says where this package is. Where it was when it was compiled may be another clone:
+    // clones share the target folder, and the program with it.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.ancestors().nth(2).unwrap_or(&here).to_path_buf()
 }
 
 /// The project's cache folder, `~/.cache/pocketlm`: build output and models survive the clone.
