@@ -9,6 +9,7 @@ use half::slice::HalfFloatSliceExt;
 
 use crate::error::{PocketError, Result};
 
+use super::cpu::activations::step;
 use super::cpu::lanes::{LANES, Lanes};
 
 /// Positions in one page of a host cache. Attention walks keys page by page, so this is also the
@@ -347,8 +348,7 @@ impl Q8Page {
             .flat_map(|head| head.chunks(Q8_BLOCK))
         {
             let peak = block.iter().fold(0f32, |peak, x| peak.max(x.abs()));
-            let d = peak / 127.0;
-            let inverse = if d > 0.0 { 1.0 / d } else { 0.0 };
+            let (d, inverse) = step(peak);
             scales.push(f16::from_f32(d));
             quants.extend(block.iter().map(|x| (x * inverse).round_ties_even() as i8));
         }

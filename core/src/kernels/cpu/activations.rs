@@ -171,7 +171,7 @@ impl Row<'_> {
 
 /// The elements `at..at + 16`.
 #[inline(always)]
-pub fn sixteen<T>(x: &[T], at: usize) -> &[T; LANES] {
+fn sixteen<T>(x: &[T], at: usize) -> &[T; LANES] {
     x[at..at + LANES].first_chunk().expect("sixteen elements")
 }
 
@@ -207,7 +207,7 @@ impl Kernel for NormScale<'_> {
 /// The step of a block whose greatest magnitude is `peak`, and the step's inverse. A block of
 /// numbers too small for their inverse to be one counts as zeros.
 #[inline(always)]
-fn step(peak: f32) -> (f32, f32) {
+pub fn step(peak: f32) -> (f32, f32) {
     let d = peak / 127.0;
     let inverse = 1.0 / d;
     if inverse.is_finite() {

@@ -9,7 +9,7 @@ use crate::kernels::{
 };
 use crate::quant::Format;
 
-mod activations;
+pub(super) mod activations;
 mod attention;
 mod cores;
 mod direct;

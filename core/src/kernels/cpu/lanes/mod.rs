@@ -207,19 +207,30 @@ pub trait Lanes: Copy {
         x: [&[i32]; T],
         init: [i32; T],
     ) -> [Self::I; T] {
-        let mut dot = [self.splat(0); T];
-        for t in 0..T {
-            dot[t] = self.splat(init[t]);
-        }
-        for (step, w) in w.iter().enumerate() {
-            let w = self.load(w);
-            for t in 0..T {
-                dot[t] = self.dot4(dot[t], w, self.splat(x[t][step]));
-            }
-        }
-        dot
+        dot_steps(self, w, x, init)
     }
 
     /// Asks for the cache line at `at` before it is needed. Any address will do.
     fn prefetch(self, at: *const u8);
+}
+
+/// [`Lanes::dot_group`] one step after the other.
+#[inline(always)]
+fn dot_steps<S: Lanes, const T: usize>(
+    s: S,
+    w: &[[i32; LANES]],
+    x: [&[i32]; T],
+    init: [i32; T],
+) -> [S::I; T] {
+    let mut dot = [s.splat(0); T];
+    for t in 0..T {
+        dot[t] = s.splat(init[t]);
+    }
+    for (step, w) in w.iter().enumerate() {
+        let w = s.load(w);
+        for t in 0..T {
+            dot[t] = s.dot4(dot[t], w, s.splat(x[t][step]));
+        }
+    }
+    dot
 }

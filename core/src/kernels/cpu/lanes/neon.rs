@@ -6,7 +6,7 @@ use std::arch::asm;
 
 use half::f16;
 
-use super::{Kernel, LANES, Lanes, Rows};
+use super::{Kernel, LANES, Lanes, Rows, dot_steps};
 
 /// What every ARM64 CPU has.
 const PLAIN: u8 = 0;
@@ -338,17 +338,7 @@ impl<const WITH: u8> Lanes for Neon<WITH> {
         if WITH >= I8MM && T.is_multiple_of(2) && w.len().is_multiple_of(2) {
             return self.matrix_group(w, x, init);
         }
-        let mut dot = [self.splat(0); T];
-        for t in 0..T {
-            dot[t] = self.splat(init[t]);
-        }
-        for (step, w) in w.iter().enumerate() {
-            let w = self.load(w);
-            for t in 0..T {
-                dot[t] = self.dot4(dot[t], w, self.splat(x[t][step]));
-            }
-        }
-        dot
+        dot_steps(self, w, x, init)
     }
 
     #[inline(always)]

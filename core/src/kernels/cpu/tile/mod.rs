@@ -31,8 +31,7 @@ pub use q5_k::Q5K;
 pub use q6_k::Q6K;
 pub use q8_0::Q8_0;
 
-use crate::gguf::TensorType;
-use crate::quant::{Format, Ints};
+use crate::quant::Format;
 
 use super::lanes::{Kernel, LANES, Lanes, Rows};
 
@@ -125,13 +124,27 @@ pub enum Shape {
 impl Shape {
     /// The shape of a format.
     pub fn of(format: &Format) -> Self {
-        match (format.ints, format.ty) {
-            (_, TensorType::Q4K | TensorType::Q5K) => Self::Super32Min,
-            (_, TensorType::Q6K) => Self::Super16,
-            (Ints::Super(_), _) => Self::Super16Min,
-            (_, TensorType::Q4_0 | TensorType::Q5_0 | TensorType::Q8_0) => Self::Simple,
-            (Ints::Simple(_), _) => Self::SimpleMin,
-            (Ints::Float, _) => Self::Float,
+        with_unpacker!(format,
+            supers: |unpacker| Self::of_super(unpacker),
+            simples: |unpacker| Self::of_simple(unpacker),
+            floats: Self::Float
+        )
+    }
+
+    const fn of_super<U: SuperFormat>(_: U) -> Self {
+        match (U::GROUP, U::MIN) {
+            (32, true) => Self::Super32Min,
+            (16, true) => Self::Super16Min,
+            (16, false) => Self::Super16,
+            _ => panic!("groups of 32 without minimums have no tiles yet"),
+        }
+    }
+
+    const fn of_simple<U: SimpleFormat>(_: U) -> Self {
+        if U::MIN {
+            Self::SimpleMin
+        } else {
+            Self::Simple
         }
     }
 
