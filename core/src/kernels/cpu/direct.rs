@@ -13,8 +13,8 @@ use super::activations::{Activations, Block32, Block256};
 use super::lanes::{Kernel, Lanes, Rows};
 use super::multiply::{Sums, float_block, settle_simple, settle_super};
 use super::tile::{
-    Ahead, FLOAT_COLS, FloatTile, Shape, SimpleFormat, Sink, SuperFormat, SuperHead, unpack_float,
-    with_unpacker,
+    Ahead, FLOAT_COLS, FLOAT_LINES, FloatTile, Shape, SimpleFormat, Sink, SuperFormat, SuperHead,
+    unpack_float, with_unpacker,
 };
 
 /// The most activation rows that go through a panel together.
@@ -43,6 +43,9 @@ pub fn multiply(level: Level, panel: Panel<'_>, sums: &mut [Sums]) {
         floats: level.run(Floats { panel, sums })
     );
 }
+
+/// Parts in which a sum of products is kept where there are few activation rows.
+const CHAINS: usize = 2;
 
 /// A kernel that handles `T` activation rows from row `token` on; the last row stands in for those
 /// that are missing.
@@ -113,7 +116,7 @@ impl<U: SuperFormat> Tokens for Supers<'_, '_, U> {
         } = &self.panel;
         let tiles = x.cols / 256;
         let bytes = Shape::of(format).check(format, w, tiles);
-        let ahead = Ahead::new(*ahead, bytes);
+        let ahead = Ahead::new(*ahead, *w, bytes);
         let x = rows::<_, T>(&x.blocks256, tiles, token);
         let mut acc = [s.splat_f(0.0); T];
         let mut head = SuperHead::default();
@@ -122,7 +125,7 @@ impl<U: SuperFormat> Tokens for Supers<'_, '_, U> {
             let mut sink = SuperDot::<S, U, T> {
                 x,
                 ahead: (ahead, tile),
-                dot: [s.splat(0); T],
+                dot: [[s.splat(0); CHAINS]; T],
                 total: [s.splat(0); T],
                 head: &mut head,
                 unpacker: PhantomData,
@@ -161,19 +164,21 @@ impl<U: SimpleFormat> Tokens for Simples<'_, '_, U> {
         } = &self.panel;
         let tiles = x.cols / 32;
         let bytes = Shape::of(format).check(format, w, tiles);
-        let ahead = Ahead::new(*ahead, bytes);
+        let ahead = Ahead::new(*ahead, *w, bytes);
         let x = rows::<_, T>(&x.blocks32, tiles, token);
         let mut acc = [s.splat_f(0.0); T];
         for tile in 0..tiles {
-            let mut sink = SimpleDot {
+            let mut sink = SimpleDot::<S, U, T> {
                 x: x.map(|x| &x[tile]),
                 ahead: (ahead, tile),
-                dot: [s.splat(0); T],
+                dot: [[s.splat(0); CHAINS]; T],
                 d: s.splat_f(0.0),
                 m: s.splat_f(0.0),
+                unpacker: PhantomData,
             };
             self.unpacker.unpack(s, w, tile * bytes, &mut sink);
             let SimpleDot { x, dot, d, m, .. } = sink;
+            let dot = join(s, dot);
             acc = settle_simple(s, d, m, dot, x, acc, U::MIN);
         }
         store(s, acc, &mut self.sums[token..]);
@@ -205,12 +210,12 @@ impl Tokens for Floats<'_, '_> {
         } = &self.panel;
         let tiles = x.cols.div_ceil(FLOAT_COLS);
         let bytes = Shape::of(format).check(format, w, tiles);
-        let ahead = Ahead::new(*ahead, bytes);
+        let ahead = Ahead::<8>::new(*ahead, *w, bytes);
         let x = rows::<_, T>(&x.floats, tiles * FLOAT_COLS, token);
         let mut acc = [s.splat_f(0.0); T];
         let mut out = FloatTile::default();
         for tile in 0..tiles {
-            ahead.ask_all(s, tile);
+            ahead.ask_all(s, tile, FLOAT_LINES);
             unpack_float(s, format, w, tile * bytes, &mut out);
             acc = float_block(s, &out, x.map(|x| &x[tile * FLOAT_COLS..]), acc);
         }
@@ -218,13 +223,59 @@ impl Tokens for Floats<'_, '_> {
     }
 }
 
+/// How many parts of a sum are used beside `T` rows: eight sums in all keep the products busy.
+const fn parts<const T: usize>() -> usize {
+    if T * CHAINS <= 8 { CHAINS } else { 1 }
+}
+
+/// Sums that begin with `start`.
+#[inline(always)]
+fn begin<S: Lanes, const T: usize>(s: S, start: [i32; T]) -> [[S::I; CHAINS]; T] {
+    let mut dot = [[s.splat(0); CHAINS]; T];
+    for t in 0..T {
+        dot[t][0] = s.splat(start[t]);
+    }
+    dot
+}
+
+/// `dot + Σ w·x`. Neighbouring products go to different sums and different rows: each waits for
+/// several cycles for the one before it.
+#[inline(always)]
+fn add_products<S: Lanes, const T: usize>(
+    s: S,
+    mut dot: [[S::I; CHAINS]; T],
+    w: [S::I; 4],
+    x: [&[i32]; T],
+) -> [[S::I; CHAINS]; T] {
+    for k in 0..4 {
+        let part = k % parts::<T>();
+        for t in 0..T {
+            dot[t][part] = s.dot4(dot[t][part], w[k], s.splat(x[t][k]));
+        }
+    }
+    dot
+}
+
+/// The parts together.
+#[inline(always)]
+fn join<S: Lanes, const T: usize>(s: S, dot: [[S::I; CHAINS]; T]) -> [S::I; T] {
+    let mut sums = [s.splat(0); T];
+    for t in 0..T {
+        sums[t] = match parts::<T>() {
+            1 => dot[t][0],
+            _ => s.add(dot[t][0], dot[t][1]),
+        };
+    }
+    sums
+}
+
 /// Multiplies the weights of a block of 256 as they come.
 struct SuperDot<'a, S: Lanes, U, const T: usize> {
     x: [&'a Block256; T],
     /// What to ask memory for, and the tile in work.
-    ahead: (Ahead<'a>, usize),
-    /// `Σ q·x` of the group in work.
-    dot: [S::I; T],
+    ahead: (Ahead<'a, 1>, usize),
+    /// `Σ q·x` of the group in work, in parts.
+    dot: [[S::I; CHAINS]; T],
     /// `Σ scale·Σ q·x` of those before it.
     total: [S::I; T],
     head: &'a mut SuperHead,
@@ -234,21 +285,18 @@ struct SuperDot<'a, S: Lanes, U, const T: usize> {
 impl<S: Lanes, U: SuperFormat, const T: usize> Sink<S> for SuperDot<'_, S, U, T> {
     #[inline(always)]
     fn words(&mut self, s: S, at: usize, w: [S::I; 4]) {
-        self.ahead.0.ask(s, self.ahead.1, at / 4);
+        self.ahead.0.ask(s, self.ahead.1, at / 4, U::LINES);
         let words = U::GROUP / 4;
         let group = at / words;
-        for t in 0..T {
-            if at.is_multiple_of(words) {
-                self.dot[t] = s.splat(self.x[t].start(U::GROUP, group));
-            }
-            for k in 0..4 {
-                self.dot[t] = s.dot4(self.dot[t], w[k], s.splat(self.x[t].q[at + k]));
-            }
+        if at.is_multiple_of(words) {
+            self.dot = begin(s, self.x.map(|x| x.start(U::GROUP, group)));
         }
+        self.dot = add_products(s, self.dot, w, self.x.map(|x| &x.q[at..at + 4]));
         if (at + 4).is_multiple_of(words) {
             let scale = s.load(&self.head.scale[group]);
+            let dot = join(s, self.dot);
             for t in 0..T {
-                self.total[t] = s.add(self.total[t], s.mul(self.dot[t], scale));
+                self.total[t] = s.add(self.total[t], s.mul(dot[t], scale));
             }
         }
     }
@@ -275,27 +323,25 @@ impl<S: Lanes, U: SuperFormat, const T: usize> Sink<S> for SuperDot<'_, S, U, T>
 }
 
 /// Multiplies the weights of a block of 32 as they come.
-struct SimpleDot<'a, S: Lanes, const T: usize> {
+struct SimpleDot<'a, S: Lanes, U, const T: usize> {
     x: [&'a Block32; T],
     /// What to ask memory for, and the tile in work.
-    ahead: (Ahead<'a>, usize),
-    dot: [S::I; T],
+    ahead: (Ahead<'a, 8>, usize),
+    /// `Σ q·x`, in parts.
+    dot: [[S::I; CHAINS]; T],
     d: S::F,
     m: S::F,
+    unpacker: PhantomData<U>,
 }
 
-impl<S: Lanes, const T: usize> Sink<S> for SimpleDot<'_, S, T> {
+impl<S: Lanes, U: SimpleFormat, const T: usize> Sink<S> for SimpleDot<'_, S, U, T> {
     #[inline(always)]
     fn words(&mut self, s: S, at: usize, w: [S::I; 4]) {
-        self.ahead.0.ask(s, self.ahead.1, at / 4);
-        for t in 0..T {
-            if at == 0 {
-                self.dot[t] = s.splat(self.x[t].start);
-            }
-            for k in 0..4 {
-                self.dot[t] = s.dot4(self.dot[t], w[k], s.splat(self.x[t].q[at + k]));
-            }
+        self.ahead.0.ask(s, self.ahead.1, at / 4, U::LINES);
+        if at == 0 {
+            self.dot = begin(s, self.x.map(|x| x.start));
         }
+        self.dot = add_products(s, self.dot, w, self.x.map(|x| &x.q[at..at + 4]));
     }
 
     #[inline(always)]

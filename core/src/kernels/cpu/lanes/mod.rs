@@ -72,6 +72,12 @@ impl<'a> Rows<'a> {
         unsafe { std::slice::from_raw_parts(self.start.add(i * self.len), self.len) }
     }
 
+    /// Where byte `at` of row `i` would be, in these rows or not.
+    #[inline(always)]
+    pub fn address(&self, i: usize, at: usize) -> *const u8 {
+        self.start.wrapping_add(i * self.len + at)
+    }
+
     /// The address of byte `at` of row `i`, from which 16 bytes can be read.
     #[allow(unsafe_code)]
     #[inline(always)]

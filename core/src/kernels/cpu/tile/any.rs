@@ -3,7 +3,7 @@
 use crate::kernels::cpu::lanes::{LANES, Lanes, Rows};
 use crate::quant::{SimpleBlock, SuperBlock};
 
-use super::{SimpleFormat, Sink, SuperFormat, SuperHead};
+use super::{SimpleFormat, Sink, SuperFormat, SuperHead, lines};
 
 /// A format of blocks of 256 weights, by its definition and its bytes a block. Scales and minimums
 /// come per 16 weights.
@@ -13,6 +13,7 @@ pub struct AnySuper(pub fn(&[u8], &mut SuperBlock), pub usize);
 impl SuperFormat for AnySuper {
     const GROUP: usize = 16;
     const MIN: bool = true;
+    const LINES: usize = lines(144);
 
     #[inline(always)]
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>) {
@@ -51,6 +52,7 @@ pub struct AnySimple(pub fn(&[u8], &mut SimpleBlock), pub usize);
 
 impl SimpleFormat for AnySimple {
     const MIN: bool = true;
+    const LINES: usize = lines(8 * 24);
 
     #[inline(always)]
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>) {

@@ -284,6 +284,8 @@ pub trait SuperFormat: Copy {
     const GROUP: usize;
     /// Whether groups have minimums.
     const MIN: bool;
+    /// Cache lines that a block may take: [`lines`] of its bytes.
+    const LINES: usize;
 
     /// Unpacks the block at byte `at` of each row.
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>);
@@ -293,6 +295,8 @@ pub trait SuperFormat: Copy {
 pub trait SimpleFormat: Copy {
     /// Whether something is added to every weight.
     const MIN: bool;
+    /// Cache lines that eight blocks may take: [`lines`] of their bytes.
+    const LINES: usize;
 
     /// Unpacks the block at byte `at` of each row.
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>);
@@ -375,88 +379,95 @@ impl Kernel for Unpack<'_> {
         let (format, rows) = (self.format, &self.rows);
         let shape = Shape::of(format);
         let bytes = shape.check(format, rows, self.tile + self.count);
-        let ahead = Ahead::new(self.ahead, bytes);
         let tiles = self.first..self.first + self.count;
         macro_rules! each {
-            ($room:ident, |$at:ident, $out:ident| $unpack:expr) => {
+            ($room:ident, $together:literal, $lines:expr, |$at:ident, $out:ident| $unpack:expr) => {
+                let ahead = Ahead::<$together>::new(self.ahead, *rows, bytes);
                 for (i, $out) in self.tiles.$room[tiles].iter_mut().enumerate() {
-                    ahead.ask_all(s, self.tile + i);
+                    ahead.ask_all(s, self.tile + i, $lines);
                     let $at = (self.tile + i) * bytes;
                     $unpack;
                 }
             };
         }
         with_unpacker!(format,
-            supers: |super_| each!(supers, |at, out| super_.unpack(s, rows, at, out)),
-            simples: |simple| each!(simples, |at, out| simple.unpack(s, rows, at, out)),
-            floats: each!(floats, |at, out| unpack_float(s, format, rows, at, out))
+            supers: |super_| {
+                each!(supers, 1, lines_of_super(super_), |at, out| super_.unpack(s, rows, at, out));
+            },
+            simples: |simple| {
+                each!(simples, 8, lines_of_simple(simple), |at, out| simple.unpack(s, rows, at, out));
+            },
+            floats: {
+                each!(floats, 8, FLOAT_LINES, |at, out| unpack_float(s, format, rows, at, out));
+            }
         );
     }
 }
 
 /// Memory that is asked for while other rows are in work: a bit of one row at a time, so that requests
-/// are spread evenly and none has to wait for room.
+/// are spread evenly and none has to wait for room. Asking is a few instructions without a branch: one
+/// between two products would have the activations of all that follow go through the stack.
+///
+/// `TILES` neighbouring tiles of a row are asked for together, 8 where they share cache lines.
 #[derive(Clone, Copy)]
-pub struct Ahead<'a> {
-    rows: Option<Rows<'a>>,
+pub struct Ahead<'a, const TILES: usize> {
+    rows: Rows<'a>,
     /// Bytes of a row that are asked for together.
     bytes: usize,
-    /// Rows to ask for during each tile.
-    rows_per_tile: usize,
 }
 
-impl<'a> Ahead<'a> {
-    /// Of `rows`, whose tiles are taken to be as large as those in work: `bytes` of each row.
+impl<'a, const TILES: usize> Ahead<'a, TILES> {
+    /// Rows that are asked for during each tile.
+    pub const ROWS: usize = LANES / TILES;
+
+    /// Of the `next` rows while `rows` are in work; where there are no next ones, of these, which
+    /// costs nothing. Tiles have `bytes` of each row.
     #[inline(always)]
-    pub fn new(rows: Option<Rows<'a>>, bytes: usize) -> Self {
-        // Small tiles share cache lines: asking for each would be asking twice.
-        let tiles = if bytes >= LINE { 1 } else { 8 };
+    pub fn new(next: Option<Rows<'a>>, rows: Rows<'a>, bytes: usize) -> Self {
         Self {
-            rows,
-            bytes: bytes * tiles,
-            rows_per_tile: LANES / tiles,
+            rows: next.unwrap_or(rows),
+            bytes: bytes * TILES,
         }
     }
 
-    /// Asks for the part of row `row` (of those of this tile, counted from 0) that belongs to tile
-    /// `tile`; rows beyond those of a tile are left alone.
+    /// Asks for `lines` cache lines of row `row` (of those of this tile, counted from 0) that belong
+    /// to tile `tile`.
     #[inline(always)]
-    pub fn ask<S: Lanes>(&self, s: S, tile: usize, row: usize) {
-        let Some(rows) = &self.rows else { return };
-        if row >= self.rows_per_tile {
-            return;
-        }
-        let tiles = LANES / self.rows_per_tile;
-        let row = tile % tiles * self.rows_per_tile + row;
-        let start = rows
-            .row(row)
-            .as_ptr()
-            .wrapping_add(tile / tiles * self.bytes);
-        // Known numbers of lines: a loop would cost more than what it asks for.
-        match self.bytes.div_ceil(LINE) {
-            0..=3 => lines::<S, 3>(s, start),
-            4 => lines::<S, 4>(s, start),
-            _ => lines::<S, 5>(s, start),
+    pub fn ask<S: Lanes>(&self, s: S, tile: usize, row: usize, lines: usize) {
+        let row = tile % TILES * Self::ROWS + row;
+        let start = self.rows.address(row, tile / TILES * self.bytes);
+        for line in 0..lines {
+            s.prefetch(start.wrapping_add(LINE * line));
         }
     }
 
     /// Asks for all that belongs to tile `tile`.
     #[inline(always)]
-    pub fn ask_all<S: Lanes>(&self, s: S, tile: usize) {
-        for row in 0..self.rows_per_tile {
-            self.ask(s, tile, row);
+    pub fn ask_all<S: Lanes>(&self, s: S, tile: usize, lines: usize) {
+        for row in 0..Self::ROWS {
+            self.ask(s, tile, row, lines);
         }
     }
+}
+
+/// Cache lines that eight tiles of plain numbers may take.
+pub const FLOAT_LINES: usize = 4;
+
+const fn lines_of_super<U: SuperFormat>(_: U) -> usize {
+    U::LINES
+}
+
+const fn lines_of_simple<U: SimpleFormat>(_: U) -> usize {
+    U::LINES
 }
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-#[inline(always)]
-fn lines<S: Lanes, const N: usize>(s: S, start: *const u8) {
-    for line in 0..N {
-        s.prefetch(start.wrapping_add(LINE * line));
-    }
+/// Cache lines that `bytes` of a row may take; three at least.
+const fn lines(bytes: usize) -> usize {
+    let lines = bytes.div_ceil(LINE);
+    if lines < 3 { 3 } else { lines }
 }
 
 /// Four bytes that are `BY` too high, from 0 to `127 + BY`, as weights with [`Lanes::BIAS`].

@@ -2,7 +2,7 @@
 
 use crate::kernels::cpu::lanes::{Lanes, Rows};
 
-use super::{Sink, SuperFormat};
+use super::{Sink, SuperFormat, lines};
 
 /// The format.
 #[derive(Clone, Copy)]
@@ -11,6 +11,7 @@ pub struct Q4K;
 impl SuperFormat for Q4K {
     const GROUP: usize = 32;
     const MIN: bool = true;
+    const LINES: usize = lines(144);
 
     #[inline(always)]
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>) {

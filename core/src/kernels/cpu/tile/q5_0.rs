@@ -2,7 +2,7 @@
 
 use crate::kernels::cpu::lanes::{Lanes, Rows};
 
-use super::{SimpleFormat, Sink, shifted};
+use super::{SimpleFormat, Sink, lines, shifted};
 
 /// The format.
 #[derive(Clone, Copy)]
@@ -11,6 +11,7 @@ pub struct Q5_0;
 
 impl SimpleFormat for Q5_0 {
     const MIN: bool = false;
+    const LINES: usize = lines(8 * 22);
 
     #[inline(always)]
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>) {

@@ -2,7 +2,7 @@
 
 use crate::kernels::cpu::lanes::{Lanes, Rows};
 
-use super::{Sink, SuperFormat, q4_k};
+use super::{Sink, SuperFormat, lines, q4_k};
 
 /// The format.
 #[derive(Clone, Copy)]
@@ -11,6 +11,7 @@ pub struct Q5K;
 impl SuperFormat for Q5K {
     const GROUP: usize = 32;
     const MIN: bool = true;
+    const LINES: usize = lines(176);
 
     #[inline(always)]
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>) {

@@ -2,7 +2,7 @@
 
 use crate::kernels::cpu::lanes::{Lanes, Rows};
 
-use super::{Sink, SuperFormat, shifted};
+use super::{Sink, SuperFormat, lines, shifted};
 
 /// The format.
 #[derive(Clone, Copy)]
@@ -11,6 +11,7 @@ pub struct Q6K;
 impl SuperFormat for Q6K {
     const GROUP: usize = 16;
     const MIN: bool = false;
+    const LINES: usize = lines(210);
 
     #[inline(always)]
     fn unpack<S: Lanes>(self, s: S, rows: &Rows<'_>, at: usize, out: &mut impl Sink<S>) {
