@@ -27,7 +27,7 @@
 //! |---|---|
 //! | [`session`] | models, conversations, turns, events |
 //! | [`chat`] | messages and chat templates |
-//! | [`tokenizer`], [`sample`], [`model`] | text ↔ ids; logits → id; architectures |
+//! | [`tokenizer`], [`sample`], [`model`], [`speculate`] | text ↔ ids; logits → id; architectures; guesses |
 //! | [`cache`] | keys and values of a sequence |
 //! | [`kernels`] | the seam to hardware: reference, CPU, GPU |
 //! | [`quant`] | block formats |
@@ -43,6 +43,7 @@ pub mod model;
 pub mod quant;
 pub mod sample;
 pub mod session;
+pub mod speculate;
 pub mod tokenizer;
 
 pub use cache::KvCache;
@@ -52,5 +53,5 @@ pub use sample::SampleOptions;
 pub use session::{
     Canceller, DeviceChoice, Event, FinishReason, GenerateOptions, LoadOptions, LocalModel,
     ModelInfo, ModelSession, Notice, PositionScore, Response, ResponseStream, SessionOptions,
-    Usage,
+    Speculation, Usage,
 };

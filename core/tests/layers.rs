@@ -11,6 +11,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("cache", 4),
     ("model", 5),
     ("sample", 5),
+    ("speculate", 5),
     ("tokenizer", 5),
     ("chat", 6),
     ("session", 7),

@@ -12,4 +12,5 @@ mod nano;
 mod quant;
 mod sample;
 mod session;
+mod speculation;
 mod tokenizer;

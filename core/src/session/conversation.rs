@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use crate::cache::KvCache;
 use crate::chat::Message;
 use crate::error::{PocketError, Result};
-use crate::tokenizer::Special;
 
 use super::event::{Event, FinishReason, Usage};
 use super::model::LocalModel;
 use super::options::GenerateOptions;
-use super::reasoning::Splitter;
+use super::prompt::Prompt;
+use super::speculation::Speculator;
 use super::stream::{Canceller, ResponseStream};
-use super::turn;
+use super::turn::Turn;
 
 /// How a conversation begins.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +57,8 @@ pub struct ModelSession {
 struct State {
     transcript: Vec<Message>,
     cache: KvCache,
+    /// Of the last turn, for the next one that wants the same.
+    speculator: Option<Speculator>,
 }
 
 impl ModelSession {
@@ -68,6 +70,7 @@ impl ModelSession {
                 .into_iter()
                 .collect(),
             cache: model.new_cache()?,
+            speculator: None,
         };
         Ok(Self {
             model,
@@ -134,6 +137,7 @@ impl ModelSession {
                     // What the panic left half done is not to be trusted.
                     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                     state.cache.truncate(0);
+                    state.speculator = None;
                     drop(state);
                     PocketError::Internal {
                         reason: panic_text(panic.as_ref()),
@@ -159,19 +163,20 @@ impl State {
         let mut messages = self.transcript.clone();
         messages.push(message);
         let prompt = Prompt::render(model, &messages)?;
-        let outcome = turn::run(
+        let speculator = match &mut self.speculator {
+            Some(speculator) if speculator.is(&options.speculation) => speculator,
+            other => other.insert(Speculator::new(&options.speculation, model)?),
+        };
+        let turn = Turn {
             model,
-            &mut self.cache,
-            &prompt.ids,
-            prompt.opens_thinking,
             options,
             canceller,
-            |event| {
-                if events.send(Ok(event)).is_err() {
-                    canceller.cancel();
-                }
-            },
-        )?;
+        };
+        let outcome = turn.run(&mut self.cache, &prompt, speculator, &mut |event| {
+            if events.send(Ok(event)).is_err() {
+                canceller.cancel();
+            }
+        })?;
         if outcome.finish != FinishReason::Cancelled {
             let mut answer = Message::assistant(outcome.text.clone());
             if !outcome.reasoning.is_empty() {
@@ -183,40 +188,6 @@ impl State {
         // A caller who no longer listens misses nothing that is not in the transcript.
         let _ = events.send(Ok(outcome.done()));
         Ok(())
-    }
-}
-
-/// A conversation as the model reads it.
-struct Prompt {
-    ids: Vec<u32>,
-    opens_thinking: bool,
-}
-
-impl Prompt {
-    fn render(model: &LocalModel, messages: &[Message]) -> Result<Self> {
-        let tokenizer = model.tokenizer();
-        let Some(template) = &model.inner.template else {
-            let lines: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
-            return Ok(Self {
-                ids: tokenizer.encode(&lines.join("\n"), true, Special::Text)?,
-                opens_thinking: false,
-            });
-        };
-        let rendered = template.render(messages, &[], true)?;
-        let literal = Special::ParseOutside(&rendered.literal);
-        let mut ids = tokenizer.encode(&rendered.text, false, literal)?;
-        // Most templates spell the BOS token out; the others leave it to the tokenizer. An EOS
-        // that a tokenizer would add has no place before an answer.
-        if tokenizer.adds_bos()
-            && let Some(bos) = tokenizer.bos()
-            && ids.first() != Some(&bos)
-        {
-            ids.insert(0, bos);
-        }
-        Ok(Self {
-            ids,
-            opens_thinking: Splitter::prompt_opens(&rendered.text),
-        })
     }
 }
 

@@ -86,6 +86,10 @@ pub struct Usage {
     pub cached_tokens: usize,
     /// Tokens generated, the end-of-turn token included.
     pub generated_tokens: usize,
+    /// Tokens guessed ahead and checked ([`Speculation`](super::Speculation)).
+    pub drafted_tokens: usize,
+    /// Of those, how many came true: tokens that took no pass of their own.
+    pub accepted_tokens: usize,
     /// From the call to the first generated token.
     pub time_to_first_token: Duration,
     /// From the first generated token to the last.

@@ -13,8 +13,11 @@ mod event;
 mod info;
 mod model;
 mod options;
+mod output;
+mod prompt;
 mod reasoning;
 mod score;
+mod speculation;
 mod stream;
 mod turn;
 
@@ -25,4 +28,5 @@ pub use info::{ModelInfo, TypeShare};
 pub use model::{DEFAULT_CONTEXT, LoadOptions, LocalModel};
 pub use options::GenerateOptions;
 pub use score::PositionScore;
+pub use speculation::Speculation;
 pub use stream::{Canceller, ResponseStream};

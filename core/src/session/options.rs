@@ -3,6 +3,8 @@
 use crate::error::{PocketError, Result};
 use crate::sample::SampleOptions;
 
+use super::speculation::Speculation;
+
 /// Options of one answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerateOptions {
@@ -12,6 +14,8 @@ pub struct GenerateOptions {
     pub max_tokens: Option<usize>,
     /// Texts that end the answer; they are not part of it.
     pub stop: Vec<String>,
+    /// Whether several tokens are computed in one pass. Changes how long it takes, not what is said.
+    pub speculation: Speculation,
 }
 
 impl GenerateOptions {

@@ -1,180 +1,49 @@
 //! One turn: prefill, then decode until something ends it.
+//!
+//! ```text
+//! prompt ─→ prefill ─→ logits ─→ choose ids ─→ output ─→ events
+//!                        ↑          │ chosen ids, then guesses of what follows
+//!                        └── pass ←─┘ (guesses that do not come true leave the cache again)
+//! ```
 
 use std::time::Instant;
 
 use crate::cache::KvCache;
 use crate::error::Result;
-use crate::sample::{Sampler, StopStrings};
+use crate::sample::Sampler;
+use crate::speculate::Draft;
 
 use super::event::{Event, FinishReason, Usage};
 use super::model::LocalModel;
 use super::options::GenerateOptions;
-use super::reasoning::{Piece, Splitter};
+use super::output::Output;
+use super::prompt::Prompt;
+use super::speculation::Speculator;
 use super::stream::Canceller;
 
 /// Prompt tokens computed between two looks at the canceller.
-const PREFILL_CHUNK: usize = 128;
+pub const PREFILL_CHUNK: usize = 128;
+
+/// What a turn works with.
+pub struct Turn<'a> {
+    /// Answers.
+    pub model: &'a LocalModel,
+    /// What the caller asked for.
+    pub options: &'a GenerateOptions,
+    /// Ends the turn early.
+    pub canceller: &'a Canceller,
+}
 
 /// What a turn produced.
 pub struct Outcome {
+    /// The answer.
     pub text: String,
+    /// The thinking before it.
     pub reasoning: String,
+    /// Why it ended.
     pub finish: FinishReason,
+    /// What it took.
     pub usage: Usage,
-}
-
-/// Generates after `prompt`, of which what `cache` already holds is not computed again.
-///
-/// Every piece of output goes to `emit` as it comes. On return `cache` holds the prompt and the
-/// generated tokens that were run; the caller decides whether they stay.
-///
-/// # Errors
-/// [`crate::PocketError::ContextExceeded`] when the prompt leaves no room for an answer, those of
-/// [`GenerateOptions`], [`crate::PocketError::DeviceLost`].
-pub fn run(
-    model: &LocalModel,
-    cache: &mut KvCache,
-    prompt: &[u32],
-    opens_thinking: bool,
-    options: &GenerateOptions,
-    canceller: &Canceller,
-    mut emit: impl FnMut(Event),
-) -> Result<Outcome> {
-    options.validate()?;
-    let mut sampler = Sampler::new(&options.sample)?;
-    let start = Instant::now();
-    let cached = cache.keep_prefix(prompt);
-    // The prompt and the first generated token must fit.
-    cache.reserve(prompt.len() + 1 - cached)?;
-    let mut output = Output::new(model, opens_thinking, options)?;
-    let mut usage = Usage {
-        prompt_tokens: prompt.len(),
-        cached_tokens: cached,
-        ..Usage::default()
-    };
-
-    let Some(mut logits) = prefill(model, cache, &prompt[cached..], canceller)? else {
-        return Ok(output.end(FinishReason::Cancelled, usage, &mut emit));
-    };
-    for id in prompt {
-        sampler.accept(*id);
-    }
-    let mut first = None;
-    let finish = loop {
-        // Rows beyond the vocabulary pad some files' matrices; they name no token.
-        let id = sampler.sample(&mut logits[..model.tokenizer().vocab_size()])?;
-        sampler.accept(id);
-        usage.generated_tokens += 1;
-        let began = *first.get_or_insert_with(Instant::now);
-        usage.time_to_first_token = began - start;
-        usage.decode_time = began.elapsed();
-
-        if model.tokenizer().end_of_generation().contains(&id) {
-            break FinishReason::EndOfTurn;
-        }
-        if output.push(id, &mut emit) {
-            break FinishReason::StopString;
-        }
-        if options.max_tokens == Some(usage.generated_tokens) {
-            break FinishReason::MaxTokens;
-        }
-        if canceller.is_cancelled() {
-            break FinishReason::Cancelled;
-        }
-        if cache.len() == cache.capacity() {
-            break FinishReason::ContextFull;
-        }
-        logits = model.evaluate(&[id], cache, 1)?;
-    };
-    Ok(output.end(finish, usage, &mut emit))
-}
-
-/// Runs `ids` in pieces; the logits of the last, or `None` when cancelled before the end.
-fn prefill(
-    model: &LocalModel,
-    cache: &mut KvCache,
-    ids: &[u32],
-    canceller: &Canceller,
-) -> Result<Option<Vec<f32>>> {
-    let mut logits = Vec::new();
-    let pieces = ids.len().div_ceil(PREFILL_CHUNK);
-    for (i, piece) in ids.chunks(PREFILL_CHUNK).enumerate() {
-        if canceller.is_cancelled() {
-            return Ok(None);
-        }
-        logits = model.evaluate(piece, cache, usize::from(i + 1 == pieces))?;
-    }
-    Ok(Some(logits))
-}
-
-/// From token ids to events: characters, stop strings, thinking.
-struct Output {
-    detokenizer: crate::tokenizer::Detokenizer,
-    stops: StopStrings,
-    splitter: Splitter,
-    text: String,
-    reasoning: String,
-}
-
-impl Output {
-    fn new(model: &LocalModel, opens_thinking: bool, options: &GenerateOptions) -> Result<Self> {
-        Ok(Self {
-            detokenizer: model.tokenizer().continuing_detokenizer(),
-            stops: StopStrings::new(&options.stop)?,
-            splitter: Splitter::new(opens_thinking),
-            text: String::new(),
-            reasoning: String::new(),
-        })
-    }
-
-    /// Takes one token; whether a stop string was completed.
-    fn push(&mut self, id: u32, emit: &mut impl FnMut(Event)) -> bool {
-        let delta = self.detokenizer.push(id);
-        self.pass_on(&delta, emit)
-    }
-
-    fn pass_on(&mut self, delta: &str, emit: &mut impl FnMut(Event)) -> bool {
-        let outcome = self.stops.push(delta);
-        for piece in self.splitter.push(&outcome.emit) {
-            self.tell(piece, emit);
-        }
-        outcome.stopped
-    }
-
-    fn tell(&mut self, piece: Piece, emit: &mut impl FnMut(Event)) {
-        match piece {
-            Piece::Text(text) => {
-                self.text.push_str(&text);
-                emit(Event::Text(text));
-            }
-            Piece::Reasoning(text) => {
-                self.reasoning.push_str(&text);
-                emit(Event::Reasoning(text));
-            }
-        }
-    }
-
-    /// Lets go of what was held back and reports the end.
-    fn end(mut self, finish: FinishReason, usage: Usage, emit: &mut impl FnMut(Event)) -> Outcome {
-        if finish != FinishReason::StopString {
-            let tail = self.detokenizer.finish();
-            if !self.pass_on(&tail, emit) {
-                let held = self.stops.finish();
-                for piece in self.splitter.push(&held) {
-                    self.tell(piece, emit);
-                }
-            }
-        }
-        if let Some(piece) = self.splitter.finish() {
-            self.tell(piece, emit);
-        }
-        Outcome {
-            text: self.text,
-            reasoning: self.reasoning,
-            finish,
-            usage,
-        }
-    }
 }
 
 impl Outcome {
@@ -182,6 +51,177 @@ impl Outcome {
     pub fn done(&self) -> Event {
         Event::Done {
             finish: self.finish,
+            usage: self.usage,
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Generates after `prompt`, of which what `cache` already holds is not computed again.
+    ///
+    /// Every piece of output goes to `emit` as it comes. On return `cache` holds the prompt and the
+    /// generated tokens that were run; the caller decides whether they stay.
+    ///
+    /// # Errors
+    /// [`crate::PocketError::ContextExceeded`] when the prompt leaves no room for an answer, those
+    /// of [`GenerateOptions`], [`crate::PocketError::DeviceLost`].
+    pub fn run(
+        &self,
+        cache: &mut KvCache,
+        prompt: &Prompt,
+        speculator: &mut Speculator,
+        emit: &mut dyn FnMut(Event),
+    ) -> Result<Outcome> {
+        self.options.validate()?;
+        let start = Instant::now();
+        let cached = cache.keep_prefix(&prompt.ids);
+        // The prompt and the first generated token must fit.
+        cache.reserve(prompt.ids.len() + 1 - cached)?;
+        let mut answer = Answer::new(self, prompt, emit)?;
+        answer.usage.cached_tokens = cached;
+
+        let Some(mut logits) = self.prefill(cache, &prompt.ids[cached..])? else {
+            return Ok(answer.end(FinishReason::Cancelled));
+        };
+        answer.usage.time_to_first_token = start.elapsed();
+        speculator.begin(&prompt.ids, self.canceller);
+        let mut draft = Draft::default();
+        let mut pass = None;
+        let finish = loop {
+            let (kept, end) = answer.take(&mut logits, &draft.ids)?;
+            // Guesses that did not come true were never part of the text.
+            cache.truncate(cache.len() - (draft.ids.len() - kept));
+            if let Some(time) = pass {
+                speculator.learn(1 + draft.ids.len(), time, &draft, kept);
+            }
+            if let Some(finish) = end {
+                break finish;
+            }
+            if cache.len() == cache.capacity() {
+                break FinishReason::ContextFull;
+            }
+            let room = (cache.capacity() - cache.len() - 1).min(answer.left() - 1);
+            draft = speculator.draft(answer.newest(kept + 1), room)?;
+            let chosen = answer.newest(1);
+            let began = Instant::now();
+            logits =
+                self.model
+                    .evaluate(&[chosen, &draft.ids].concat(), cache, 1 + draft.ids.len())?;
+            pass = Some(began.elapsed());
+        };
+        Ok(answer.end(finish))
+    }
+
+    /// Runs `ids` in pieces; the logits of the last, or `None` when cancelled before the end.
+    fn prefill(&self, cache: &mut KvCache, ids: &[u32]) -> Result<Option<Vec<f32>>> {
+        let mut logits = Vec::new();
+        let pieces = ids.len().div_ceil(PREFILL_CHUNK);
+        for (i, piece) in ids.chunks(PREFILL_CHUNK).enumerate() {
+            if self.canceller.is_cancelled() {
+                return Ok(None);
+            }
+            let outputs = usize::from(i + 1 == pieces);
+            logits = self.model.evaluate(piece, cache, outputs)?;
+        }
+        Ok(Some(logits))
+    }
+}
+
+/// An answer in the making.
+struct Answer<'a> {
+    turn: &'a Turn<'a>,
+    sampler: Sampler,
+    output: Output<'a>,
+    /// Tokens generated.
+    ids: Vec<u32>,
+    usage: Usage,
+    first: Option<Instant>,
+}
+
+impl<'a> Answer<'a> {
+    fn new(turn: &'a Turn<'a>, prompt: &Prompt, emit: &'a mut dyn FnMut(Event)) -> Result<Self> {
+        let mut sampler = Sampler::new(&turn.options.sample)?;
+        for id in &prompt.ids {
+            sampler.accept(*id);
+        }
+        Ok(Self {
+            turn,
+            sampler,
+            output: Output::new(turn.model, prompt.opens_thinking, turn.options, emit)?,
+            ids: Vec::new(),
+            usage: Usage {
+                prompt_tokens: prompt.ids.len(),
+                ..Usage::default()
+            },
+            first: None,
+        })
+    }
+
+    /// Chooses a token from each row of `logits` (`[1 + draft.len(), vocab]`) as long as the one
+    /// before was guessed right. How many were, and whether the answer ends.
+    fn take(&mut self, logits: &mut [f32], draft: &[u32]) -> Result<(usize, Option<FinishReason>)> {
+        let width = logits.len() / (1 + draft.len());
+        self.usage.drafted_tokens += draft.len();
+        let mut kept = 0;
+        for row in logits.chunks_exact_mut(width) {
+            // Rows beyond the vocabulary pad some files' matrices; they name no token.
+            let row = &mut row[..self.turn.model.tokenizer().vocab_size()];
+            let id = self.sampler.sample(row)?;
+            let end = self.accept(id);
+            let guessed = draft.get(kept) == Some(&id);
+            if guessed {
+                kept += 1;
+                self.usage.accepted_tokens += 1;
+            }
+            if end.is_some() || !guessed {
+                return Ok((kept, end));
+            }
+        }
+        Ok((kept, None))
+    }
+
+    /// Makes `id` part of the answer; whether that ends it.
+    fn accept(&mut self, id: u32) -> Option<FinishReason> {
+        self.sampler.accept(id);
+        self.ids.push(id);
+        self.usage.generated_tokens += 1;
+        self.usage.decode_time = self.first.get_or_insert_with(Instant::now).elapsed();
+        if self
+            .turn
+            .model
+            .tokenizer()
+            .end_of_generation()
+            .contains(&id)
+        {
+            return Some(FinishReason::EndOfTurn);
+        }
+        if self.output.push(id) {
+            return Some(FinishReason::StopString);
+        }
+        if self.left() == 0 {
+            return Some(FinishReason::MaxTokens);
+        }
+        let cancelled = self.turn.canceller.is_cancelled();
+        cancelled.then_some(FinishReason::Cancelled)
+    }
+
+    /// Tokens that may still be generated.
+    fn left(&self) -> usize {
+        let most = self.turn.options.max_tokens.unwrap_or(usize::MAX);
+        most - self.ids.len()
+    }
+
+    /// The last `n` tokens.
+    fn newest(&self, n: usize) -> &[u32] {
+        &self.ids[self.ids.len() - n..]
+    }
+
+    fn end(self, finish: FinishReason) -> Outcome {
+        let (text, reasoning) = self.output.end(finish);
+        Outcome {
+            text,
+            reasoning,
+            finish,
             usage: self.usage,
         }
     }

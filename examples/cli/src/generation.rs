@@ -68,6 +68,7 @@ impl GenerationArgs {
             sample,
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
+            ..GenerateOptions::default()
         }
     }
 }

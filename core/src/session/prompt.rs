@@ -1,0 +1,49 @@
+//! A conversation as the model reads it.
+
+use crate::chat::Message;
+use crate::error::Result;
+use crate::tokenizer::Special;
+
+use super::model::LocalModel;
+use super::reasoning::Splitter;
+
+/// Token ids of a whole conversation, up to where the answer begins.
+pub struct Prompt {
+    /// The tokens.
+    pub ids: Vec<u32>,
+    /// Whether the prompt itself opens the model's thinking.
+    pub opens_thinking: bool,
+}
+
+impl Prompt {
+    /// Renders `messages` with the model's chat template, or line by line where it has none.
+    ///
+    /// # Errors
+    /// [`PocketError::TemplateFailed`](crate::PocketError::TemplateFailed), and those of the
+    /// tokenizer.
+    pub fn render(model: &LocalModel, messages: &[Message]) -> Result<Self> {
+        let tokenizer = model.tokenizer();
+        let Some(template) = &model.inner.template else {
+            let lines: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+            return Ok(Self {
+                ids: tokenizer.encode(&lines.join("\n"), true, Special::Text)?,
+                opens_thinking: false,
+            });
+        };
+        let rendered = template.render(messages, &[], true)?;
+        let literal = Special::ParseOutside(&rendered.literal);
+        let mut ids = tokenizer.encode(&rendered.text, false, literal)?;
+        // Most templates spell the BOS token out; the others leave it to the tokenizer. An EOS
+        // that a tokenizer would add has no place before an answer.
+        if tokenizer.adds_bos()
+            && let Some(bos) = tokenizer.bos()
+            && ids.first() != Some(&bos)
+        {
+            ids.insert(0, bos);
+        }
+        Ok(Self {
+            ids,
+            opens_thinking: Splitter::prompt_opens(&rendered.text),
+        })
+    }
+}
