@@ -1,0 +1,56 @@
+//! A load in progress, as the app sees it from outside.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::error::PocketError;
+
+/// Watches and stops one load: made by the app, handed to `LocalModel.load`.
+#[derive(Default, uniffi::Object)]
+pub struct LoadTask {
+    /// The bits of a float: how much is done, from 0 to 1.
+    progress: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+#[uniffi::export]
+impl LoadTask {
+    /// A handle for a load that has not begun.
+    #[uniffi::constructor]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// How much of the load is done, from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        f64::from_bits(self.progress.load(Ordering::Relaxed))
+    }
+
+    /// Asks the load to stop: it ends with `Cancelled`, unless it has ended already.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+impl LoadTask {
+    /// Notes how much is done, and whether to go on.
+    ///
+    /// # Errors
+    /// `Cancelled` after [`LoadTask::cancel`].
+    pub(crate) fn reached(&self, progress: f64) -> Result<(), PocketError> {
+        self.progress.store(progress.to_bits(), Ordering::Relaxed);
+        match self.cancelled.load(Ordering::Relaxed) {
+            true => Err(PocketError::Cancelled),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Cancels the load when the future that waits for it is dropped.
+pub(crate) struct CancelOnDrop(pub(crate) Arc<LoadTask>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
