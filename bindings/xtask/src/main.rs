@@ -3,12 +3,14 @@
 //! ```text
 //! cargo xtask test [--quick | --full]   everything that must be green
 //! cargo xtask arm64                     the CPU kernels on ARM64, by emulation
+//! cargo xtask kotlin [NATIVES]          the Kotlin package, in a Maven repository folder
 //! cargo xtask models [--full]           fetch the models that tests use
 //! ```
 
 mod arm64;
 mod cargo;
 mod debian_rust;
+mod kotlin;
 mod models;
 mod system;
 mod tally;
@@ -26,6 +28,9 @@ usage: cargo xtask test [--quick | --full]
            --full    with the larger model too
        cargo xtask arm64
          only the CPU kernels' tests on ARM64, a part of the above
+       cargo xtask kotlin [NATIVES]
+         pack the Kotlin package into kotlin/target/repo, with the libraries in the folder NATIVES
+         (jvm/linux-x86-64, android/arm64-v8a, ...) or with this machine's alone
        cargo xtask models [--full]
          fetch the models that tests use into the models folder";
 
@@ -57,6 +62,8 @@ fn run(args: &[String]) -> Result<bool> {
         ["test", "--quick"] => test::run(Extent::Quick),
         ["test", "--full"] => test::run(Extent::Full),
         ["arm64"] => arm64::alone().map(|()| true),
+        ["kotlin"] => kotlin::package(None).map(|()| true),
+        ["kotlin", natives] => kotlin::package(Some(natives)).map(|()| true),
         ["models"] => models::fetch(Extent::Normal).map(|()| true),
         ["models", "--full"] => models::fetch(Extent::Full).map(|()| true),
         [] | ["help" | "--help" | "-h"] => {
