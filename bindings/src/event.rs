@@ -55,6 +55,10 @@ pub struct Usage {
     pub cached_tokens: u64,
     /// Tokens generated, the end-of-turn token included.
     pub generated_tokens: u64,
+    /// Tokens guessed ahead and checked.
+    pub drafted_tokens: u64,
+    /// Of those, how many came true.
+    pub accepted_tokens: u64,
     /// Seconds from the call to the first generated token.
     pub first_token_seconds: f64,
     /// Seconds from the first generated token to the last.
@@ -102,6 +106,8 @@ impl From<pocketlm::Usage> for Usage {
             prompt_tokens: usage.prompt_tokens as u64,
             cached_tokens: usage.cached_tokens as u64,
             generated_tokens: usage.generated_tokens as u64,
+            drafted_tokens: usage.drafted_tokens as u64,
+            accepted_tokens: usage.accepted_tokens as u64,
             first_token_seconds: usage.time_to_first_token.as_secs_f64(),
             decode_seconds: usage.decode_time.as_secs_f64(),
             prefill_tokens_per_second: usage.prefill_tokens_per_second(),

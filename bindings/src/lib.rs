@@ -39,7 +39,7 @@ pub use log::{LogLevel, LogSink, set_log_sink};
 pub use message::{Message, Role, ToolCall};
 pub use model::LocalModel;
 pub use options::{
-    DeviceChoice, GenerateOptions, KvType, LoadOptions, SampleOptions, SessionOptions,
+    DeviceChoice, GenerateOptions, KvType, LoadOptions, SampleOptions, SessionOptions, Speculation,
 };
 pub use session::ModelSession;
 pub use stream::ResponseStream;

@@ -14,7 +14,7 @@ use crate::worker;
 /// A model's weights: expensive to load, shared by all its sessions.
 #[derive(uniffi::Object)]
 pub struct LocalModel {
-    model: pocketlm::LocalModel,
+    pub(crate) model: pocketlm::LocalModel,
     answers: Arc<Answers>,
 }
 

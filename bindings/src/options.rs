@@ -2,6 +2,9 @@
 //! default value is written in one place, the Rust crate.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::LocalModel;
 
 /// How to load a model.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -53,7 +56,7 @@ pub struct SessionOptions {
 }
 
 /// Options of one answer.
-#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+#[derive(Clone, uniffi::Record)]
 pub struct GenerateOptions {
     /// How tokens are drawn.
     pub sample: SampleOptions,
@@ -63,6 +66,27 @@ pub struct GenerateOptions {
     /// Texts that end the answer; they are not part of it.
     #[uniffi(default = [])]
     pub stop: Vec<String>,
+    /// Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
+    #[uniffi(default = None)]
+    pub speculation: Option<Speculation>,
+}
+
+/// Whether several tokens are guessed and checked in one pass. The answer is the same in every case;
+/// what changes is how long it takes.
+#[derive(Clone, uniffi::Enum)]
+pub enum Speculation {
+    /// `Lookup` on the CPU, `Off` elsewhere.
+    Auto,
+    /// One token a pass.
+    Off,
+    /// Looks the last tokens up in the conversation: good for edits, quotations and code, free for
+    /// everything else.
+    Lookup,
+    /// A smaller model with the same vocabulary guesses.
+    Draft {
+        /// The smaller model.
+        model: Arc<LocalModel>,
+    },
 }
 
 /// How tokens are drawn: the stages of the sampler, in the terms of the literature.
@@ -151,6 +175,18 @@ impl From<GenerateOptions> for pocketlm::GenerateOptions {
             sample: options.sample.into(),
             max_tokens: options.max_tokens.map(|max| max as usize),
             stop: options.stop,
+            speculation: options.speculation.map(Into::into).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Speculation> for pocketlm::Speculation {
+    fn from(speculation: Speculation) -> Self {
+        match speculation {
+            Speculation::Auto => Self::Auto,
+            Speculation::Off => Self::Off,
+            Speculation::Lookup => Self::Lookup,
+            Speculation::Draft { model } => Self::Draft(model.model.clone()),
         }
     }
 }
@@ -196,6 +232,7 @@ mod tests {
             sample: SampleOptions::default(),
             max_tokens: None,
             stop: Vec::new(),
+            speculation: None,
         };
         assert_eq!(
             pocketlm::GenerateOptions::from(generate),

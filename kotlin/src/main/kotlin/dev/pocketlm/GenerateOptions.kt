@@ -47,6 +47,9 @@ public class GenerateOptions private constructor(builder: Builder) {
     /** Texts that end the answer; they are not part of it. */
     public val stop: List<String> = builder.stop.toList()
 
+    /** Whether several tokens are guessed and checked in one pass. */
+    public val speculation: Speculation = builder.speculation
+
     /** These options with changes. */
     public fun with(build: Builder.() -> Unit): GenerateOptions = Builder(this).apply(build).build()
 
@@ -92,6 +95,9 @@ public class GenerateOptions private constructor(builder: Builder) {
         /** Texts that end the answer; they are not part of it. */
         public var stop: List<String> = from?.stop.orEmpty()
 
+        /** Whether several tokens are guessed and checked in one pass. */
+        public var speculation: Speculation = from?.speculation ?: Speculation.Auto
+
         internal fun build(): GenerateOptions = GenerateOptions(this)
     }
 
@@ -123,6 +129,7 @@ internal fun GenerateOptions.lower(): BorderGenerateOptions = BorderGenerateOpti
     ),
     maxTokens = maxTokens?.lower("maxTokens"),
     stop = stop,
+    speculation = speculation.lower(),
 )
 
 /** A count as Rust takes it. */

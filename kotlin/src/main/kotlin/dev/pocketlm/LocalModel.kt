@@ -47,8 +47,7 @@ public class LocalModel internal constructor(private val handle: BorderModel) : 
      */
     public fun session(build: SessionBuilder.() -> Unit = {}): ModelSession {
         val options = SessionBuilder().apply(build)
-        if (isClosed) throw closed()
-        return ModelSession(this, border { handle.session(options.lower()) })
+        return ModelSession(this, border { openHandle().session(options.lower()) })
     }
 
     /**
@@ -72,6 +71,8 @@ public class LocalModel internal constructor(private val handle: BorderModel) : 
             }
         }
     }
+
+    internal fun openHandle(): BorderModel = if (isClosed) throw closed() else handle
 
     override fun toString(): String = "LocalModel(${info.name ?: info.architecture}, $device)"
 

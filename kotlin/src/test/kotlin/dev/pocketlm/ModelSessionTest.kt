@@ -160,6 +160,25 @@ class ModelSessionTest {
     }
 
     @Test
+    fun `guessing ahead changes the time, not the answer`() = runBlocking {
+        val prompt = "Repeat this list twice: red, green, blue, yellow, black, white."
+        suspend fun answer(speculation: Speculation) =
+            RealModel.chat { it.respond(prompt, greedy(40).with { this.speculation = speculation }) }
+        val plain = answer(Speculation.Off)
+        val lookup = answer(Speculation.Lookup)
+        val draft = answer(Speculation.Draft(RealModel.model))
+        assertEquals(0, plain.usage.draftedTokens)
+        assertEquals(plain.text, lookup.text)
+        assertEquals(plain.text, draft.text)
+        assertTrue(lookup.usage.draftedTokens > 0, lookup.usage.toString())
+        assertTrue(draft.usage.acceptedTokens in 1..draft.usage.draftedTokens, draft.usage.toString())
+        // A model that is closed guesses nothing.
+        val closed = RealModel.load().also { it.close() }
+        error<PocketException.Closed>(runCatching { answer(Speculation.Draft(closed)) })
+        Unit
+    }
+
+    @Test
     fun `tokens are counted as the model counts them`() = runBlocking {
         RealModel.chat { session ->
             assertEquals(0, session.tokenCount(""))

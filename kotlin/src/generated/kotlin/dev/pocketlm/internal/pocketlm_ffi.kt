@@ -3301,12 +3301,28 @@ data class GenerateOptions (
      * Texts that end the answer; they are not part of it.
      */
     val `stop`: List<kotlin.String> = listOf() 
+    , 
+    /**
+     * Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
+     */
+    val `speculation`: Speculation? = null 
     
-){
+): Disposable{
     
 
     
 
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        
+    Disposable.destroy(
+        this.`sample`,
+        this.`maxTokens`,
+        this.`stop`,
+        this.`speculation`
+    )
+    }
     
     companion object
 }
@@ -3320,19 +3336,22 @@ public object FfiConverterTypeGenerateOptions: FfiConverterRustBuffer<GenerateOp
             FfiConverterTypeSampleOptions.read(buf),
             FfiConverterOptionalUInt.read(buf),
             FfiConverterSequenceString.read(buf),
+            FfiConverterOptionalTypeSpeculation.read(buf),
         )
     }
 
     override fun allocationSize(value: GenerateOptions) = (
             FfiConverterTypeSampleOptions.allocationSize(value.`sample`) +
             FfiConverterOptionalUInt.allocationSize(value.`maxTokens`) +
-            FfiConverterSequenceString.allocationSize(value.`stop`)
+            FfiConverterSequenceString.allocationSize(value.`stop`) +
+            FfiConverterOptionalTypeSpeculation.allocationSize(value.`speculation`)
     )
 
     override fun write(value: GenerateOptions, buf: ByteBuffer) {
             FfiConverterTypeSampleOptions.write(value.`sample`, buf)
             FfiConverterOptionalUInt.write(value.`maxTokens`, buf)
             FfiConverterSequenceString.write(value.`stop`, buf)
+            FfiConverterOptionalTypeSpeculation.write(value.`speculation`, buf)
     }
 }
 
@@ -3895,6 +3914,16 @@ data class Usage (
     val `generatedTokens`: kotlin.ULong
     , 
     /**
+     * Tokens guessed ahead and checked.
+     */
+    val `draftedTokens`: kotlin.ULong
+    , 
+    /**
+     * Of those, how many came true.
+     */
+    val `acceptedTokens`: kotlin.ULong
+    , 
+    /**
      * Seconds from the call to the first generated token.
      */
     val `firstTokenSeconds`: kotlin.Double
@@ -3932,6 +3961,8 @@ public object FfiConverterTypeUsage: FfiConverterRustBuffer<Usage> {
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
             FfiConverterDouble.read(buf),
             FfiConverterDouble.read(buf),
             FfiConverterDouble.read(buf),
@@ -3943,6 +3974,8 @@ public object FfiConverterTypeUsage: FfiConverterRustBuffer<Usage> {
             FfiConverterULong.allocationSize(value.`promptTokens`) +
             FfiConverterULong.allocationSize(value.`cachedTokens`) +
             FfiConverterULong.allocationSize(value.`generatedTokens`) +
+            FfiConverterULong.allocationSize(value.`draftedTokens`) +
+            FfiConverterULong.allocationSize(value.`acceptedTokens`) +
             FfiConverterDouble.allocationSize(value.`firstTokenSeconds`) +
             FfiConverterDouble.allocationSize(value.`decodeSeconds`) +
             FfiConverterDouble.allocationSize(value.`prefillTokensPerSecond`) +
@@ -3953,6 +3986,8 @@ public object FfiConverterTypeUsage: FfiConverterRustBuffer<Usage> {
             FfiConverterULong.write(value.`promptTokens`, buf)
             FfiConverterULong.write(value.`cachedTokens`, buf)
             FfiConverterULong.write(value.`generatedTokens`, buf)
+            FfiConverterULong.write(value.`draftedTokens`, buf)
+            FfiConverterULong.write(value.`acceptedTokens`, buf)
             FfiConverterDouble.write(value.`firstTokenSeconds`, buf)
             FfiConverterDouble.write(value.`decodeSeconds`, buf)
             FfiConverterDouble.write(value.`prefillTokensPerSecond`, buf)
@@ -5077,6 +5112,146 @@ public object FfiConverterTypeRole : FfiConverterRustBuffer<Role>{
 
 
 
+/**
+ * Whether several tokens are guessed and checked in one pass. The answer is the same in every case;
+ * what changes is how long it takes.
+ */
+sealed class Speculation: Disposable  {
+    
+    /**
+     * `Lookup` on the CPU, `Off` elsewhere.
+     */
+    object Auto : Speculation()
+    
+    
+    /**
+     * One token a pass.
+     */
+    object Off : Speculation()
+    
+    
+    /**
+     * Looks the last tokens up in the conversation: good for edits, quotations and code, free for
+     * everything else.
+     */
+    object Lookup : Speculation()
+    
+    
+    /**
+     * A smaller model with the same vocabulary guesses.
+     */
+    data class Draft(
+        /**
+         * The smaller model.
+         */
+        val `model`: dev.pocketlm.internal.LocalModel) : Speculation()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+        when(this) {
+            is Speculation.Auto -> {// Nothing to destroy
+            }
+            is Speculation.Off -> {// Nothing to destroy
+            }
+            is Speculation.Lookup -> {// Nothing to destroy
+            }
+            is Speculation.Draft -> {
+                
+    Disposable.destroy(
+        this.`model`
+    )
+                
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSpeculation : FfiConverterRustBuffer<Speculation>{
+    override fun read(buf: ByteBuffer): Speculation {
+        return when(buf.getInt()) {
+            1 -> Speculation.Auto
+            2 -> Speculation.Off
+            3 -> Speculation.Lookup
+            4 -> Speculation.Draft(
+                FfiConverterTypeLocalModel.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: Speculation): ULong = when(value) {
+        is Speculation.Auto -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is Speculation.Off -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is Speculation.Lookup -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is Speculation.Draft -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeLocalModel.allocationSize(value.`model`)
+            )
+        }
+    }
+
+    override fun write(value: Speculation, buf: ByteBuffer) {
+        when(value) {
+            is Speculation.Auto -> {
+                buf.putInt(1)
+                Unit
+            }
+            is Speculation.Off -> {
+                buf.putInt(2)
+                Unit
+            }
+            is Speculation.Lookup -> {
+                buf.putInt(3)
+                Unit
+            }
+            is Speculation.Draft -> {
+                buf.putInt(4)
+                FfiConverterTypeLocalModel.write(value.`model`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
 
 /**
  * @suppress
@@ -5327,6 +5502,38 @@ public object FfiConverterOptionalTypeKvType: FfiConverterRustBuffer<KvType?> {
         } else {
             buf.put(1)
             FfiConverterTypeKvType.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeSpeculation: FfiConverterRustBuffer<Speculation?> {
+    override fun read(buf: ByteBuffer): Speculation? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeSpeculation.read(buf)
+    }
+
+    override fun allocationSize(value: Speculation?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeSpeculation.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Speculation?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeSpeculation.write(value, buf)
         }
     }
 }
