@@ -3,7 +3,7 @@
 //! ```text
 //! cargo xtask test [--quick | --full]   everything that must be green
 //! cargo xtask arm64                     the CPU kernels on ARM64, by emulation
-//! cargo xtask kotlin [NATIVES]          the Kotlin package, in a Maven repository folder
+//! cargo xtask kotlin [NATIVES]          the Kotlin package: tests, and a Maven repository folder
 //! cargo xtask models [--full]           fetch the models that tests use
 //! ```
 
@@ -29,8 +29,9 @@ usage: cargo xtask test [--quick | --full]
        cargo xtask arm64
          only the CPU kernels' tests on ARM64, a part of the above
        cargo xtask kotlin [NATIVES]
-         pack the Kotlin package into kotlin/target/repo, with the libraries in the folder NATIVES
-         (jvm/linux-x86-64, android/arm64-v8a, ...) or with this machine's alone
+         test the Kotlin package, and pack it for this machine into kotlin/target/repo; a part of
+         the above. With NATIVES only pack it, with the libraries in that folder
+         (jvm/linux-x86-64, android/arm64-v8a, ...)
        cargo xtask models [--full]
          fetch the models that tests use into the models folder";
 
@@ -62,8 +63,8 @@ fn run(args: &[String]) -> Result<bool> {
         ["test", "--quick"] => test::run(Extent::Quick),
         ["test", "--full"] => test::run(Extent::Full),
         ["arm64"] => arm64::alone().map(|()| true),
-        ["kotlin"] => kotlin::package(None).map(|()| true),
-        ["kotlin", natives] => kotlin::package(Some(natives)).map(|()| true),
+        ["kotlin"] => kotlin::alone().map(|()| true),
+        ["kotlin", natives] => kotlin::package(natives).map(|()| true),
         ["models"] => models::fetch(Extent::Normal).map(|()| true),
         ["models", "--full"] => models::fetch(Extent::Full).map(|()| true),
         [] | ["help" | "--help" | "-h"] => {
