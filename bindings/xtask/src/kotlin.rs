@@ -135,7 +135,9 @@ fn example(tally: &mut Tally) -> Result<()> {
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
     ensure!(output.status.success(), "the example failed");
-    let remembered = text.rsplit("> ").any(|answer| answer.contains("name is Ada"));
+    let remembered = text
+        .rsplit("> ")
+        .any(|answer| answer.contains("name is Ada"));
     ensure!(remembered, "the example did not remember a name");
     tally.passed += 1;
     Ok(())
