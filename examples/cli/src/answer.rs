@@ -130,6 +130,8 @@ impl Answer {
                 "prompt_tokens": usage.prompt_tokens,
                 "cached_tokens": usage.cached_tokens,
                 "generated_tokens": usage.generated_tokens,
+                "drafted_tokens": usage.drafted_tokens,
+                "accepted_tokens": usage.accepted_tokens,
                 "first_token_s": usage.time_to_first_token.as_secs_f64(),
                 "prefill_tokens_per_s": usage.prefill_tokens_per_second(),
                 "decode_tokens_per_s": usage.decode_tokens_per_second(),
@@ -140,8 +142,15 @@ impl Answer {
 
 /// Usage in one line for people.
 pub fn usage_line(usage: &Usage) -> String {
+    let guesses = match usage.drafted_tokens {
+        0 => String::new(),
+        drafted => format!(
+            " ({} of {drafted} guesses came true)",
+            usage.accepted_tokens
+        ),
+    };
     format!(
-        "{} prompt tokens ({} cached), first token after {:.2} s; {} tokens at {:.1} tok/s",
+        "{} prompt tokens ({} cached), first token after {:.2} s; {} tokens at {:.1} tok/s{guesses}",
         usage.prompt_tokens,
         usage.cached_tokens,
         usage.time_to_first_token.as_secs_f64(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use pocketlm::{FinishReason, LocalModel, ModelSession, SessionOptions, Usage};
+use pocketlm::{FinishReason, GenerateOptions, LocalModel, ModelSession, SessionOptions, Usage};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
@@ -35,6 +35,7 @@ pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<(
         session: open(&model, args.system.clone())?,
         model,
         system: args.system.clone(),
+        options: args.generation.options(globals)?,
         last: None,
     };
     let mut input = Input::new()?;
@@ -49,7 +50,7 @@ pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<(
             Some(Ok(ChatCommand::Quit)) => break,
             Some(Ok(command)) => chat.obey(command)?,
             Some(Err(mistake)) => eprintln!("{mistake}"),
-            None => match chat.say(&line, args, out) {
+            None => match chat.say(&line, out) {
                 // A person can go on after an error, with /reset if need be; a script cannot see it.
                 Err(error) if input.is_terminal() && !output::is_broken_pipe(&error) => {
                     output::report(&error)
@@ -66,6 +67,7 @@ struct Chat {
     model: LocalModel,
     session: ModelSession,
     system: Option<String>,
+    options: GenerateOptions,
     last: Option<Usage>,
 }
 
@@ -76,8 +78,8 @@ fn open(model: &LocalModel, system: Option<String>) -> Result<ModelSession> {
 }
 
 impl Chat {
-    fn say(&mut self, line: &str, args: &ChatArgs, out: &mut Output) -> Result<()> {
-        let answer = answer::answer(&self.session, line, &args.generation.options(), out)?;
+    fn say(&mut self, line: &str, out: &mut Output) -> Result<()> {
+        let answer = answer::answer(&self.session, line, &self.options, out)?;
         match answer.finish {
             FinishReason::Cancelled => eprintln!("(stopped; this turn is forgotten)"),
             FinishReason::MaxTokens => eprintln!("(cut off at the token limit)"),

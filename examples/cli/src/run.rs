@@ -36,7 +36,7 @@ pub fn command(args: &RunArgs, globals: &Globals, out: &mut Output) -> Result<()
     };
     interrupt::install()?;
     let model = model_choice::load(args.model.as_deref(), globals)?;
-    let options = args.generation.options();
+    let options = args.generation.options(globals)?;
     let answer = if args.raw {
         continuation::continue_text(&model, &prompt, &options, out)?
     } else {
