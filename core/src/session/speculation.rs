@@ -40,7 +40,7 @@ impl PartialEq for Speculation {
 }
 
 /// Chances that a guess of a looked-up match comes true, by class, before anything is known.
-const LOOKUP_CHANCES: [f64; Lookup::CLASSES] = [0.3, 0.55, 0.75, 0.9];
+const LOOKUP_CHANCES: [f64; Lookup::CLASSES] = [0.4, 0.3, 0.55, 0.75, 0.9];
 
 /// The same for a model's guesses, which are dropped where it is not sure itself.
 const DRAFT_CHANCES: [f64; 1] = [0.75];
@@ -105,7 +105,7 @@ impl Speculator {
     /// # Errors
     /// Those of the drafting model.
     pub fn draft(&mut self, ids: &[u32], room: usize) -> Result<Draft> {
-        let start = Instant::now();
+        let mut start = Some(Instant::now());
         let pace = &self.pace;
         let worth = |class| pace.worth(class).min(room);
         let draft = match &mut self.source {
@@ -116,10 +116,16 @@ impl Speculator {
             }
             Source::Model(drafter) => {
                 drafter.accept(ids)?;
+                if drafter.behind() > MOST + 1 {
+                    // Reading a prompt says nothing of what a guess takes.
+                    start = None;
+                }
                 drafter.draft(&worth)?
             }
         };
-        self.pace.note_guesses(draft.ids.len(), start.elapsed());
+        if let Some(start) = start {
+            self.pace.note_guesses(draft.ids.len(), start.elapsed());
+        }
         Ok(draft)
     }
 
@@ -168,6 +174,11 @@ impl ModelDrafter {
     fn begin(&mut self, prompt: &[u32], canceller: &Canceller) {
         self.tokens = prompt.to_vec();
         self.canceller = canceller.clone();
+    }
+
+    /// Tokens that are not in the cache yet, about.
+    fn behind(&self) -> usize {
+        self.tokens.len().saturating_sub(self.cache.len())
     }
 
     /// Runs all tokens that are not in the cache yet; the likeliest next one and its probability,
