@@ -79,6 +79,8 @@ pub(super) struct Directory {
     pub(super) alignment: u64,
     pub(super) metadata: Metadata,
     pub(super) tensors: Vec<TensorInfo>,
+    /// Bytes of everything before the tensor data.
+    pub(super) header_len: usize,
 }
 
 impl Directory {
@@ -107,6 +109,7 @@ impl Directory {
             alignment,
             metadata,
             tensors,
+            header_len: directory_end as usize,
         })
     }
 }

@@ -39,6 +39,25 @@ const NAMES: &[(&str, KvType)] = &[
     ("f32", KvType::F32),
 ];
 
+impl KvType {
+    /// Bytes that the keys and values of one position take in a layer.
+    pub fn position_bytes(self, kv_heads: usize, head_dim: usize) -> usize {
+        let elements = 2 * kv_heads * head_dim;
+        match self {
+            Self::F16 => elements * size_of::<f16>(),
+            Self::F32 => elements * size_of::<f32>(),
+            Self::Q8_0 => {
+                elements + 2 * kv_heads * head_dim.div_ceil(Q8_BLOCK) * size_of::<f16>()
+            }
+        }
+    }
+
+    /// Bytes that `positions` positions take in a layer in host memory: whole pages.
+    pub fn host_bytes(self, kv_heads: usize, head_dim: usize, positions: usize) -> usize {
+        positions.next_multiple_of(PAGE) * self.position_bytes(kv_heads, head_dim)
+    }
+}
+
 impl fmt::Display for KvType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = NAMES.iter().find(|row| row.1 == *self);
@@ -85,6 +104,8 @@ macro_rules! host {
         }
     };
 }
+
+mod positions;
 
 impl KvLayer {
     /// An empty cache in host memory.
@@ -162,12 +183,17 @@ impl<P: Page> HostKv<P> {
     /// Writes the keys and values (`[kv_heads · head_dim]` each) of one position, which is at most
     /// one past the last page's end.
     pub fn write(&mut self, position: usize, keys: &[f32], values: &[f32]) {
-        let (page, slot) = (position / PAGE, position % PAGE);
-        while self.pages.len() <= page {
+        self.page_mut(position / PAGE)
+            .write(position % PAGE, keys, values);
+    }
+
+    /// The page `index`, at most one past the last; a copy of its own when it was shared.
+    fn page_mut(&mut self, index: usize) -> &mut P {
+        while self.pages.len() <= index {
             self.pages
                 .push(Arc::new(P::new(self.kv_heads, self.head_dim)));
         }
-        Arc::make_mut(&mut self.pages[page]).write(slot, keys, values);
+        Arc::make_mut(&mut self.pages[index])
     }
 
     fn truncate(&mut self, len: usize) {
