@@ -79,8 +79,6 @@ pub(super) struct Directory {
     pub(super) alignment: u64,
     pub(super) metadata: Metadata,
     pub(super) tensors: Vec<TensorInfo>,
-    /// Bytes of everything before the tensor data.
-    pub(super) header_len: usize,
 }
 
 impl Directory {
@@ -109,7 +107,6 @@ impl Directory {
             alignment,
             metadata,
             tensors,
-            header_len: directory_end as usize,
         })
     }
 }

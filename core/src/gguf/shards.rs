@@ -24,8 +24,6 @@ pub struct Gguf {
     /// Indices into `tensors`, sorted by name.
     by_name: Vec<u32>,
     files: Vec<Blob>,
-    /// What comes before the tensor data of each file.
-    headers: Vec<Blob>,
 }
 
 impl Gguf {
@@ -44,8 +42,7 @@ impl Gguf {
         let first = Directory::read(&file, 0, MAX_TENSORS)?;
         let count = split_count(&first.metadata)?;
         if count <= 1 {
-            let header = file.slice(0..first.header_len);
-            return Self::assemble(first, vec![file], vec![header]);
+            return Self::assemble(first, vec![file]);
         }
         let number = first.metadata.require_u32(SPLIT_NO)?;
         let name = ShardName::parse(path)
@@ -66,7 +63,6 @@ impl Gguf {
             read_shard(&name, 0, count, MAX_TENSORS)?
         };
         let mut all = first;
-        let mut headers = vec![file.slice(0..all.header_len)];
         let mut files = vec![file];
         for shard in 1..count {
             let room = MAX_TENSORS.saturating_sub(all.tensors.len() as u64);
@@ -74,11 +70,10 @@ impl Gguf {
             // Exact, so that the bound on what opening allocates holds.
             all.tensors.reserve_exact(next.tensors.len());
             all.tensors.append(&mut next.tensors);
-            headers.push(file.slice(0..next.header_len));
             files.push(file);
         }
         check_tensor_count(&all)?;
-        Self::assemble(all, files, headers)
+        Self::assemble(all, files)
     }
 
     /// Opens a model that lies in memory, with the same checks.
@@ -95,17 +90,15 @@ impl Gguf {
                 "a shard of a model split in {count}, opened from memory"
             )));
         }
-        let header = file.slice(0..directory.header_len);
-        Self::assemble(directory, vec![file], vec![header])
+        Self::assemble(directory, vec![file])
     }
 
-    fn assemble(all: Directory, files: Vec<Blob>, headers: Vec<Blob>) -> Result<Self> {
+    fn assemble(all: Directory, files: Vec<Blob>) -> Result<Self> {
         let Directory {
             version,
             alignment,
             metadata,
             tensors,
-            header_len: _,
         } = all;
         let mut by_name: Vec<u32> = (0u32..).take(tensors.len()).collect();
         by_name.sort_unstable_by(|&a, &b| {
@@ -128,7 +121,6 @@ impl Gguf {
             tensors,
             by_name,
             files,
-            headers,
         })
     }
 
@@ -140,11 +132,6 @@ impl Gguf {
     /// What the offsets of tensor data are multiples of, in bytes (of the first file).
     pub fn alignment(&self) -> u64 {
         self.alignment
-    }
-
-    /// What comes before the tensor data of each file: magic, metadata and directory.
-    pub fn headers(&self) -> &[Blob] {
-        &self.headers
     }
 
     /// The length of the model, all files together, in bytes.

@@ -46,9 +46,7 @@ impl KvType {
         match self {
             Self::F16 => elements * size_of::<f16>(),
             Self::F32 => elements * size_of::<f32>(),
-            Self::Q8_0 => {
-                elements + 2 * kv_heads * head_dim.div_ceil(Q8_BLOCK) * size_of::<f16>()
-            }
+            Self::Q8_0 => elements + 2 * kv_heads * head_dim.div_ceil(Q8_BLOCK) * size_of::<f16>(),
         }
     }
 

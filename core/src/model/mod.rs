@@ -17,7 +17,7 @@ mod qwen2;
 mod qwen3;
 mod source;
 
-pub use decoder::{Decoder, Layer};
+pub use decoder::{Decoder, Layer, Pass};
 pub use source::{Reading, Source};
 
 use crate::error::{PocketError, Result};

@@ -20,7 +20,7 @@ mod matmul;
 mod multiply;
 mod parts;
 mod pool;
-pub mod scratch;
+pub(crate) mod scratch;
 mod tile;
 
 use activations::Activations;
