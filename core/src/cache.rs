@@ -166,6 +166,13 @@ impl KvCache {
         Ok(())
     }
 
+    /// Makes room for `n` more tokens, which [`KvCache::reserve`] has checked.
+    pub(crate) fn prepare(&mut self, n: usize) {
+        let positions = self.len()..self.len() + n;
+        let layers = self.layers.iter_mut();
+        layers.for_each(|kv| kv.prepare(positions.clone()));
+    }
+
     /// The layers, for a forward pass to append to.
     pub(crate) fn layers_mut(&mut self) -> &mut [KvLayer] {
         &mut self.layers

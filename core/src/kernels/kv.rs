@@ -1,6 +1,7 @@
 //! The keys and values of one layer.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -132,6 +133,16 @@ impl KvLayer {
         host!(self, kv => kv.truncate(len), _ => {});
     }
 
+    /// Makes room for the positions `positions`, the first of which is at most one past the last
+    /// page's end. Writing them then allocates nothing.
+    ///
+    /// Pages live long, and what a pass works on does not. Allocated in turn, layer by layer, they
+    /// would leave holes between them that fit nothing: glibc then kept six times as much memory
+    /// as was in use.
+    pub fn prepare(&mut self, positions: Range<usize>) {
+        host!(self, kv => kv.prepare(positions), _ => {});
+    }
+
     /// Bytes of memory held for this layer (pages shared with a fork are counted in both).
     pub fn bytes(&self) -> usize {
         host!(self, kv => kv.bytes(), kv => kv.bytes())
@@ -183,6 +194,12 @@ impl<P: Page> HostKv<P> {
     pub fn write(&mut self, position: usize, keys: &[f32], values: &[f32]) {
         self.page_mut(position / PAGE)
             .write(position % PAGE, keys, values);
+    }
+
+    fn prepare(&mut self, positions: Range<usize>) {
+        for index in positions.start / PAGE..positions.end.div_ceil(PAGE) {
+            self.page_mut(index);
+        }
     }
 
     /// The page `index`, at most one past the last; a copy of its own when it was shared.

@@ -17,7 +17,7 @@ pub struct Layer {
 /// How a pass ended.
 pub enum Pass {
     /// With the logits of the rows asked for: `[outputs, vocab]`.
-    Logits(Tensor<2>),
+    Logits(Box<Tensor<2>>),
     /// With keys and values only: no logits were asked for.
     Cached,
     /// Before its end.
@@ -100,7 +100,7 @@ impl Decoder {
         outputs: usize,
     ) -> Result<Option<Tensor<2>>> {
         match self.forward_while(compute, ids, cache, outputs, &|| true)? {
-            Pass::Logits(logits) => Ok(Some(logits)),
+            Pass::Logits(logits) => Ok(Some(*logits)),
             Pass::Cached | Pass::Stopped => Ok(None),
         }
     }
@@ -132,6 +132,7 @@ impl Decoder {
             ));
         }
         cache.reserve(n)?;
+        cache.prepare(n);
 
         let ropes: Vec<_> = self
             .ropes
@@ -154,7 +155,7 @@ impl Decoder {
         cache.commit(ids);
         Ok(match outputs {
             0 => Pass::Cached,
-            _ => Pass::Logits(compute.head(x, n - outputs, outputs, &self.head)),
+            _ => Pass::Logits(Box::new(compute.head(x, n - outputs, outputs, &self.head))),
         })
     }
 }

@@ -180,7 +180,7 @@ impl LocalModel {
         let (decoder, compute) = (&runtime.decoder, &runtime.compute);
         let go_on = || !canceller.is_cancelled();
         match decoder.forward_while(compute, ids, cache, outputs, &go_on)? {
-            Pass::Logits(logits) => compute.read(logits).map(Some),
+            Pass::Logits(logits) => compute.read(*logits).map(Some),
             Pass::Cached => Ok(Some(Vec::new())),
             Pass::Stopped => Ok(None),
         }

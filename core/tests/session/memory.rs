@@ -202,7 +202,6 @@ fn real_model_in_this_process() {
     generate.sample.top_k = 0;
     generate.sample.top_p = 0.95;
     let answer = session.respond(&text, &generate).expect("answers");
-    now("answered");
     let measured = 1024 * (peak.load(Ordering::Relaxed) - before);
     // What the shared instructions would take is not there: there are none.
     let kv = plan.kv / 1024 * (answer.usage.prompt_tokens + answer.usage.generated_tokens) as u64;
