@@ -1,6 +1,6 @@
 //! What a model will need, before it is loaded: bytes by kind, against what the system can give.
 //!
-//! Only the header of the file is read: shapes and formats come from [`model::outline`], which maps
+//! Only the header of the file is read: shapes and formats come from [`crate::model::outline`], which maps
 //! tensors without looking at them. Nothing is measured and nothing is computed, so a plan for a
 //! file of gigabytes takes milliseconds.
 //!
