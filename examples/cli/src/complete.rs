@@ -43,7 +43,8 @@ pub fn command(args: &CompleteArgs, globals: &Globals, out: &mut Output) -> Resu
     interrupt::install()?;
     let model = model_choice::load(args.model.as_deref(), globals)?;
     let completer = model.completer()?;
-    let stream = completer.complete(&prefix, &suffix, &args.generation.options())?;
+    let options = args.generation.options(globals)?;
+    let stream = completer.complete(&prefix, &suffix, &options)?;
     let answer = answer::write_stream(stream, out)?;
     if globals.verbose {
         eprintln!("{}", answer::usage_line(&answer.usage));
