@@ -20,7 +20,7 @@ mod model;
 mod worker;
 
 pub use answer::{FinishReason, Response, Usage};
-pub use error::PocketError;
+pub use error::{PocketError, SessionFault};
 pub use model::{LocalModel, ModelSession};
 
 uniffi::setup_scaffolding!();

@@ -61,12 +61,21 @@ pub enum Notice {
     },
     /// The file has no chat template; a plain one is used and answers may be poor.
     NoChatTemplate,
+    /// The context window is full: the oldest turns are no longer sent to the model.
+    TurnsDropped {
+        /// How many turns more than before.
+        turns: usize,
+    },
 }
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeviceFallback { reason } => write!(f, "running on the CPU: {reason}"),
+            Self::TurnsDropped { turns } => write!(
+                f,
+                "the context is full: {turns} more of the oldest turns are no longer sent"
+            ),
             Self::NoChatTemplate => {
                 write!(
                     f,

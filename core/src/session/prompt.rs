@@ -7,7 +7,7 @@ use crate::tokenizer::Special;
 use super::model::LocalModel;
 use super::reasoning::Splitter;
 
-/// Token ids of a whole conversation, up to where the answer begins.
+/// Token ids of a whole conversation.
 pub struct Prompt {
     /// The tokens.
     pub ids: Vec<u32>,
@@ -16,12 +16,13 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Renders `messages` with the model's chat template, or line by line where it has none.
+    /// Renders `messages` with the model's chat template, or line by line where it has none; with
+    /// `answer`, up to where the next answer begins.
     ///
     /// # Errors
     /// [`PocketError::TemplateFailed`](crate::PocketError::TemplateFailed), and those of the
     /// tokenizer.
-    pub fn render(model: &LocalModel, messages: &[Message]) -> Result<Self> {
+    pub fn render(model: &LocalModel, messages: &[Message], answer: bool) -> Result<Self> {
         let tokenizer = model.tokenizer();
         let Some(template) = &model.inner.template else {
             let lines: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
@@ -30,7 +31,7 @@ impl Prompt {
                 opens_thinking: false,
             });
         };
-        let rendered = template.render(messages, &[], true)?;
+        let rendered = template.render(messages, &[], answer)?;
         let literal = Special::ParseOutside(&rendered.literal);
         let mut ids = tokenizer.encode(&rendered.text, false, literal)?;
         // Most templates spell the BOS token out; the others leave it to the tokenizer. An EOS

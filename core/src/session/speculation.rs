@@ -86,9 +86,20 @@ impl Speculator {
         })
     }
 
-    /// Whether this is a guesser of `kind`.
-    pub fn is(&self, kind: &Speculation) -> bool {
-        self.kind == *kind
+    /// The guesser in `slot`, or a new one in its place when that is of another kind.
+    ///
+    /// # Errors
+    /// As [`Speculator::new`].
+    pub fn reuse<'s>(
+        slot: &'s mut Option<Self>,
+        kind: &Speculation,
+        target: &LocalModel,
+    ) -> Result<&'s mut Self> {
+        let other = slot.take().filter(|speculator| speculator.kind == *kind);
+        Ok(slot.insert(match other {
+            Some(same) => same,
+            None => Self::new(kind, target)?,
+        }))
     }
 
     /// Begins an answer to `prompt`.
@@ -192,11 +203,15 @@ impl ModelDrafter {
         let mut logits = Vec::new();
         let pieces = fresh.len().div_ceil(PREFILL_CHUNK);
         for (i, piece) in fresh.chunks(PREFILL_CHUNK).enumerate() {
-            if self.canceller.is_cancelled() {
-                return Ok(None);
-            }
             let outputs = usize::from(i + 1 == pieces);
-            logits = self.model.evaluate(piece, &mut self.cache, outputs)?;
+            let cache = &mut self.cache;
+            match self
+                .model
+                .evaluate_until(piece, cache, outputs, &self.canceller)?
+            {
+                Some(all) => logits = all,
+                None => return Ok(None),
+            }
         }
         let logits = &logits[..self.vocab];
         let id = argmax(logits)?;

@@ -21,8 +21,9 @@ use super::prompt::Prompt;
 use super::speculation::Speculator;
 use super::stream::Canceller;
 
-/// Prompt tokens computed between two looks at the canceller.
-pub const PREFILL_CHUNK: usize = 128;
+/// Prompt tokens computed together; few in tests, so that the prompts of nano models have many
+/// pieces. The canceller is looked at before each layer of a piece.
+pub const PREFILL_CHUNK: usize = if cfg!(test) { 16 } else { 128 };
 
 /// What a turn works with.
 pub struct Turn<'a> {
@@ -117,11 +118,14 @@ impl Turn<'_> {
         let mut logits = Vec::new();
         let pieces = ids.len().div_ceil(PREFILL_CHUNK);
         for (i, piece) in ids.chunks(PREFILL_CHUNK).enumerate() {
-            if self.canceller.is_cancelled() {
-                return Ok(None);
-            }
             let outputs = usize::from(i + 1 == pieces);
-            logits = self.model.evaluate(piece, cache, outputs)?;
+            match self
+                .model
+                .evaluate_until(piece, cache, outputs, self.canceller)?
+            {
+                Some(all) => logits = all,
+                None => return Ok(None),
+            }
         }
         Ok(Some(logits))
     }

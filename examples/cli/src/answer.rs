@@ -1,7 +1,7 @@
 //! Writing an answer as it comes, and what is said about it afterwards.
 
 use anyhow::{Context, Result};
-use pocketlm::{Event, FinishReason, GenerateOptions, ModelSession, Usage};
+use pocketlm::{Event, FinishReason, GenerateOptions, ModelSession, ResponseStream, Usage};
 use serde_json::{Value, json};
 
 use crate::interrupt;
@@ -31,7 +31,14 @@ pub fn answer(
     options: &GenerateOptions,
     out: &mut Output,
 ) -> Result<Answer> {
-    let stream = session.stream(prompt, options)?;
+    write_stream(session.stream(prompt, options)?, out)
+}
+
+/// Writes an answer as it comes, as [`answer`] does.
+///
+/// # Errors
+/// What the library reports, or a failed write.
+pub fn write_stream(stream: ResponseStream, out: &mut Output) -> Result<Answer> {
     let _during = interrupt::during(stream.canceller());
     let mut writer = AnswerWriter::new(out);
     let mut end = None;

@@ -13,6 +13,7 @@ use crate::chat_commands::{self, ChatCommand};
 use crate::generation::GenerationArgs;
 use crate::interrupt::{self, Interrupted};
 use crate::output::{self, Output};
+use crate::saved_chat::{SavedChat, SavedChatArgs};
 use crate::{Globals, answer, fetch, model_choice};
 
 /// Arguments of `pocketlm chat`.
@@ -24,15 +25,19 @@ pub struct ChatArgs {
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     #[command(flatten)]
+    saved: SavedChatArgs,
+    #[command(flatten)]
     generation: GenerationArgs,
 }
 
 /// Talks until the input ends or the user leaves.
 pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<()> {
+    let saved = args.saved.open()?;
     interrupt::install()?;
     let model = model_choice::load(args.model.as_deref(), globals)?;
     let mut chat = Chat {
-        session: open(&model, args.system.clone())?,
+        session: saved.session(&model, options(args.system.clone()))?,
+        saved,
         model,
         system: args.system.clone(),
         options: args.generation.options(globals)?,
@@ -65,16 +70,18 @@ pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<(
 /// A conversation.
 struct Chat {
     model: LocalModel,
+    saved: SavedChat,
     session: ModelSession,
     system: Option<String>,
     options: GenerateOptions,
     last: Option<Usage>,
 }
 
-fn open(model: &LocalModel, system: Option<String>) -> Result<ModelSession> {
-    Ok(model.session(SessionOptions {
+fn options(system: Option<String>) -> SessionOptions {
+    SessionOptions {
         instructions: system,
-    })?)
+        ..SessionOptions::default()
+    }
 }
 
 impl Chat {
@@ -89,7 +96,7 @@ impl Chat {
             _ => {}
         }
         self.last = Some(answer.usage);
-        Ok(())
+        self.saved.save(&self.session)
     }
 
     fn obey(&mut self, command: ChatCommand) -> Result<()> {
@@ -107,7 +114,7 @@ impl Chat {
     }
 
     fn restart(&mut self, system: Option<String>) -> Result<()> {
-        self.session = open(&self.model, system.clone())?;
+        self.session = self.model.session(options(system.clone()))?;
         self.system = system;
         eprintln!("(new conversation)");
         Ok(())

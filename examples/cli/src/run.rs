@@ -42,6 +42,7 @@ pub fn command(args: &RunArgs, globals: &Globals, out: &mut Output) -> Result<()
     } else {
         let session = model.session(SessionOptions {
             instructions: args.system.clone(),
+            ..SessionOptions::default()
         })?;
         answer::answer(&session, &prompt, &options, out)?
     };

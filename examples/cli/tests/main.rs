@@ -8,6 +8,7 @@ mod files;
 mod nano;
 mod peer;
 mod real_model;
+mod sessions;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
