@@ -36,6 +36,7 @@
 
 pub mod cache;
 pub mod chat;
+pub mod constrain;
 pub mod error;
 pub mod gguf;
 pub mod kernels;
@@ -48,6 +49,7 @@ pub mod tokenizer;
 
 pub use cache::KvCache;
 pub use chat::{Message, Role};
+pub use constrain::OutputFormat;
 pub use error::{PocketError, Result};
 pub use sample::SampleOptions;
 pub use session::{
