@@ -3,6 +3,7 @@
 mod hostile;
 mod real;
 mod refused;
+mod sessions;
 mod tokens;
 pub mod validator;
 mod validity;

@@ -118,6 +118,20 @@ impl Constraint {
         }
     }
 
+    /// How many of `ids`, from the first on, may come next one after the other: what is worth
+    /// guessing. Nothing is accepted by this.
+    ///
+    /// # Errors
+    /// As [`Constraint::mask`].
+    pub fn allows(&mut self, ids: &[u32]) -> Result<usize> {
+        let is_text = |id: &&u32| !self.vocabulary.bytes(**id).is_empty();
+        let text = ids.iter().take_while(is_text).count();
+        if text == 0 || self.must_stop() {
+            return Ok(0);
+        }
+        self.matcher.validate_tokens(&ids[..text]).map_err(refused)
+    }
+
     /// Whether the text so far is a whole match. More may follow.
     pub fn is_complete(&mut self) -> bool {
         self.matcher.is_accepting().unwrap_or(false)

@@ -21,6 +21,8 @@ use crate::error::{PocketError, Result};
 const MAX_VALUES: usize = 20_000;
 /// Bytes of names and strings in a schema, at most.
 const MAX_TEXT: usize = 1 << 20;
+/// Bytes of one string: while it is forced, each step looks at all that is left of it.
+const MAX_STRING: usize = 64 << 10;
 /// Levels of values inside values.
 const MAX_NESTING: usize = 128;
 /// Levels of schemas inside schemas, those that references lead to included.
@@ -151,7 +153,13 @@ fn check_size(schema: &Value) -> Result<()> {
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         };
         let is_wide = value.is_object() && members > MAX_MEMBERS;
-        if depth > MAX_NESTING || is_wide || values + members > MAX_VALUES || text > MAX_TEXT {
+        let is_long = value.as_str().is_some_and(|s| s.len() > MAX_STRING);
+        if is_long
+            || is_wide
+            || depth > MAX_NESTING
+            || values + members > MAX_VALUES
+            || text > MAX_TEXT
+        {
             return Err(unsupported(pointer));
         }
         match value {

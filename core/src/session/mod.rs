@@ -10,6 +10,7 @@
 mod conversation;
 mod device;
 mod event;
+mod guide;
 mod info;
 mod model;
 mod options;

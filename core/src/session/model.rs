@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
+use crate::constrain::Grammars;
 use crate::error::{PocketError, Result};
 use crate::gguf::Gguf;
 use crate::kernels::{Compute, KvType, cpu};
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     pub compute: Compute,
     pub tokenizer: Tokenizer,
     pub template: Option<ChatTemplate>,
+    /// Built when a format is asked for first: it takes as long as the rest of loading.
+    grammars: OnceLock<Grammars>,
     info: ModelInfo,
     notices: Vec<Notice>,
 }
@@ -100,6 +103,7 @@ impl LocalModel {
                 compute,
                 tokenizer,
                 template,
+                grammars: OnceLock::new(),
                 info,
                 notices,
             }),
@@ -139,6 +143,22 @@ impl LocalModel {
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.inner.tokenizer
+    }
+
+    /// What output formats are compiled with; built at the first call.
+    ///
+    /// # Errors
+    /// [`PocketError::UnsupportedModel`] for a vocabulary that is too large for it.
+    pub fn grammars(&self) -> Result<&Grammars> {
+        let shared = &self.inner.grammars;
+        match shared.get() {
+            Some(grammars) => Ok(grammars),
+            None => {
+                // Two sessions may both build it; one of the two is kept.
+                let built = Grammars::new(self.tokenizer())?;
+                Ok(shared.get_or_init(|| built))
+            }
+        }
     }
 
     /// A new conversation.

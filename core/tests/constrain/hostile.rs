@@ -153,7 +153,9 @@ fn formats() -> Vec<(&'static str, OutputFormat)> {
             "huge numbers",
             json!({"type": "number", "minimum": -1e300, "maximum": 1e300}),
         ),
-        ("a long text", json!({"const": "x".repeat(500_000)})),
+        ("a long text", json!({"const": "x".repeat(60_000)})),
+        ("a longer text", json!({"const": "x".repeat(500_000)})),
+        ("properties", properties(300, true)),
     ];
     let expressions = [
         ("a billion letters", "a{1,1000000000}".to_owned()),

@@ -30,6 +30,14 @@ fn generations() -> std::ops::Range<usize> {
     }
 }
 
+/// Resident memory in bytes, 0 where the system does not tell.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|l| l.trim().strip_suffix(" kB"));
+    kilobytes.and_then(|k| k.parse::<usize>().ok()).unwrap_or(0) << 10
+}
+
 /// Where the time of an answer goes.
 #[derive(Default)]
 struct Cost {
@@ -131,12 +139,14 @@ fn a_real_model_writes_valid_json_at_every_temperature() {
         ..LoadOptions::default()
     };
     let model = LocalModel::load(path, options).expect("loads");
+    let before = resident();
     let start = Instant::now();
     let grammars = Grammars::new(model.tokenizer()).expect("grammars");
     println!(
-        "trie of {} tokens: {:?}",
+        "trie of {} tokens: {:?}, {} MiB",
         model.tokenizer().vocab_size(),
-        start.elapsed()
+        start.elapsed(),
+        resident().saturating_sub(before) >> 20
     );
     let cases = cases();
     let mut run = Run {

@@ -21,6 +21,7 @@ mod inspect;
 mod interrupt;
 mod model_choice;
 mod output;
+mod output_format;
 mod process_memory;
 mod read_bandwidth;
 mod run;
