@@ -39,6 +39,7 @@ extern crate self as pocketlm; // the nano models are written for other crates
 
 pub mod cache;
 pub mod chat;
+pub mod constrain;
 pub mod error;
 pub mod gguf;
 pub mod kernels;
@@ -52,6 +53,7 @@ pub mod tokenizer;
 
 pub use cache::KvCache;
 pub use chat::{Message, Role};
+pub use constrain::OutputFormat;
 pub use error::{PocketError, Result, SessionFault};
 pub use plan::{Fit, Plan, Suggestion};
 pub use sample::SampleOptions;

@@ -1,6 +1,7 @@
 //! The crate's integration tests, in one binary.
 
 mod chat;
+mod constrain;
 mod divergence;
 mod gguf;
 mod golden;

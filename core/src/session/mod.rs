@@ -13,6 +13,7 @@ mod context_policy;
 mod conversation;
 mod device;
 mod event;
+mod guide;
 mod info;
 mod lifecycle;
 mod load;

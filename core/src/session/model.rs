@@ -1,10 +1,11 @@
 //! A loaded model: weights, tokenizer, template and device, shared by its sessions.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
+use crate::constrain::Grammars;
 use crate::error::{PocketError, Result};
 use crate::kernels::Compute;
 use crate::model::{Decoder, Pass};
@@ -28,6 +29,8 @@ pub struct LocalModel {
 pub(super) struct Inner {
     pub tokenizer: Tokenizer,
     pub template: Option<ChatTemplate>,
+    /// Built when a format is asked for first: it takes as long as the rest of loading.
+    grammars: OnceLock<Grammars>,
     pub lifecycle: Arc<Lifecycle>,
     pub prefixes: PrefixStore,
     /// Logits of a position.
@@ -62,6 +65,7 @@ impl Inner {
         Self {
             tokenizer,
             template,
+            grammars: OnceLock::new(),
             lifecycle: Arc::default(),
             prefixes: PrefixStore::new(shared_bytes),
             vocab: runtime.decoder.vocab(),
@@ -134,6 +138,22 @@ impl LocalModel {
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.inner.tokenizer
+    }
+
+    /// What output formats are compiled with; built at the first call.
+    ///
+    /// # Errors
+    /// [`PocketError::UnsupportedModel`] for a vocabulary that is too large for it.
+    pub fn grammars(&self) -> Result<&Grammars> {
+        let shared = &self.inner.grammars;
+        match shared.get() {
+            Some(grammars) => Ok(grammars),
+            None => {
+                // Two sessions may both build it; one of the two is kept.
+                let built = Grammars::new(self.tokenizer())?;
+                Ok(shared.get_or_init(|| built))
+            }
+        }
     }
 
     /// A new conversation.

@@ -40,6 +40,11 @@ impl<'a> Output<'a> {
         })
     }
 
+    /// Whether the model is thinking, so that what comes next is no part of the answer.
+    pub fn is_thinking(&self) -> bool {
+        self.splitter.is_thinking()
+    }
+
     /// Takes one token; whether a stop string was completed.
     pub fn push(&mut self, id: u32) -> bool {
         let delta = self.detokenizer.push(id);

@@ -48,6 +48,11 @@ impl Splitter {
         prompt.trim_end().ends_with(OPEN)
     }
 
+    /// Whether the text so far ends inside the thinking.
+    pub fn is_thinking(&self) -> bool {
+        self.state == State::Thinking
+    }
+
     /// What can be told of the text so far after `delta`.
     pub fn push(&mut self, delta: &str) -> Vec<Piece> {
         self.held.push_str(delta);

@@ -1,8 +1,8 @@
 //! One turn: prefill, then decode until something ends it.
 //!
 //! ```text
-//! prompt ─→ prefill ─→ logits ─→ choose ids ─→ output ─→ events
-//!                        ↑          │ chosen ids, then guesses of what follows
+//! prompt ─→ prefill ─→ logits ─→ mask, choose ids ─→ output ─→ events
+//!                        ↑          │ chosen ids, forced ones, then guesses of what follows
 //!                        └── pass ←─┘ (guesses that do not come true leave the cache again)
 //! ```
 
@@ -14,6 +14,7 @@ use crate::sample::Sampler;
 use crate::speculate::Draft;
 
 use super::event::{Event, FinishReason, Usage};
+use super::guide::Guide;
 use super::model::LocalModel;
 use super::options::GenerateOptions;
 use super::output::Output;
@@ -92,8 +93,8 @@ impl Turn<'_> {
             let (kept, end) = answer.take(&mut logits, &draft.ids)?;
             // Guesses that did not come true were never part of the text.
             cache.truncate(cache.len() - (draft.ids.len() - kept));
-            if let Some(time) = pass {
-                speculator.learn(1 + draft.ids.len(), time, &draft, kept);
+            if let Some((tokens, time)) = pass {
+                speculator.learn(tokens, time, &draft, kept);
             }
             if let Some(finish) = end {
                 break finish;
@@ -101,14 +102,19 @@ impl Turn<'_> {
             if cache.len() == cache.capacity() {
                 break FinishReason::ContextFull;
             }
-            let room = (cache.capacity() - cache.len() - 1).min(answer.left() - 1);
-            draft = speculator.draft(answer.newest(kept + 1), room)?;
-            let chosen = answer.newest(1);
+            let room = cache.capacity() - cache.len() - 1;
+            let (forced, end) = answer.force(room)?;
+            if let Some(finish) = end {
+                break finish;
+            }
+            let room = (room - forced).min(answer.left() - 1);
+            draft = speculator.draft(answer.newest(kept + 1 + forced), room)?;
+            answer.drop_excluded(&mut draft)?;
+            let chosen = answer.newest(1 + forced);
             let began = Instant::now();
-            logits =
-                self.model
-                    .evaluate(&[chosen, &draft.ids].concat(), cache, 1 + draft.ids.len())?;
-            pass = Some(began.elapsed());
+            let ids = [chosen, &draft.ids].concat();
+            logits = self.model.evaluate(&ids, cache, 1 + draft.ids.len())?;
+            pass = Some((ids.len(), began.elapsed()));
         };
         Ok(answer.end(finish))
     }
@@ -135,6 +141,7 @@ impl Turn<'_> {
 struct Answer<'a> {
     turn: &'a Turn<'a>,
     sampler: Sampler,
+    guide: Guide,
     output: Output<'a>,
     /// Tokens generated.
     ids: Vec<u32>,
@@ -151,6 +158,7 @@ impl<'a> Answer<'a> {
         Ok(Self {
             turn,
             sampler,
+            guide: Guide::new(turn.model, turn.options)?,
             output: Output::new(turn.model, prompt.opens_thinking, turn.options, emit)?,
             ids: Vec::new(),
             usage: Usage {
@@ -170,8 +178,9 @@ impl<'a> Answer<'a> {
         for row in logits.chunks_exact_mut(width) {
             // Rows beyond the vocabulary pad some files' matrices; they name no token.
             let row = &mut row[..self.turn.model.tokenizer().vocab_size()];
+            self.guide.mask(row, self.output.is_thinking())?;
             let id = self.sampler.sample(row)?;
-            let end = self.accept(id);
+            let end = self.accept(id)?;
             let guessed = draft.get(kept) == Some(&id);
             if guessed {
                 kept += 1;
@@ -184,8 +193,31 @@ impl<'a> Answer<'a> {
         Ok((kept, None))
     }
 
+    /// Takes what the output format forces next, at most `room` tokens: they run with the token
+    /// before them, and nobody need guess or choose them. How many, and whether the answer ends.
+    fn force(&mut self, room: usize) -> Result<(usize, Option<FinishReason>)> {
+        let mut forced = self.guide.forced(self.output.is_thinking())?;
+        // No more than runs between two looks at the canceller; the rest is forced next time.
+        forced.truncate(room.min(PREFILL_CHUNK));
+        for (taken, &id) in (1..).zip(&forced) {
+            let end = self.accept(id)?;
+            if end.is_some() {
+                return Ok((taken, end));
+            }
+        }
+        Ok((forced.len(), None))
+    }
+
+    /// Drops guesses from the first on that the output format excludes.
+    fn drop_excluded(&mut self, draft: &mut Draft) -> Result<()> {
+        let allowed = self.guide.allows(&draft.ids, self.output.is_thinking())?;
+        draft.ids.truncate(allowed);
+        Ok(())
+    }
+
     /// Makes `id` part of the answer; whether that ends it.
-    fn accept(&mut self, id: u32) -> Option<FinishReason> {
+    fn accept(&mut self, id: u32) -> Result<Option<FinishReason>> {
+        let is_whole = self.guide.accept(id, self.output.is_thinking())?;
         self.sampler.accept(id);
         self.ids.push(id);
         self.usage.generated_tokens += 1;
@@ -197,16 +229,19 @@ impl<'a> Answer<'a> {
             .end_of_generation()
             .contains(&id)
         {
-            return Some(FinishReason::EndOfTurn);
+            return Ok(Some(FinishReason::EndOfTurn));
         }
         if self.output.push(id) {
-            return Some(FinishReason::StopString);
+            return Ok(Some(FinishReason::StopString));
+        }
+        if is_whole {
+            return Ok(Some(FinishReason::EndOfTurn));
         }
         if self.left() == 0 {
-            return Some(FinishReason::MaxTokens);
+            return Ok(Some(FinishReason::MaxTokens));
         }
         let cancelled = self.turn.canceller.is_cancelled();
-        cancelled.then_some(FinishReason::Cancelled)
+        Ok(cancelled.then_some(FinishReason::Cancelled))
     }
 
     /// Tokens that may still be generated.

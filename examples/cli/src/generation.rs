@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use pocketlm::{GenerateOptions, SampleOptions, Speculation};
 
+use crate::output_format::FormatArgs;
 use crate::{Globals, model_choice};
 
 /// Whether tokens are guessed ahead. The answer is the same; see `docs/speculation.md`.
@@ -74,13 +75,15 @@ pub struct GenerationArgs {
         help_heading = "Speed"
     )]
     draft: Option<String>,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 impl GenerationArgs {
     /// The library's options; a drafting model is loaded for them.
     ///
     /// # Errors
-    /// Those of loading it.
+    /// Those of loading it, and a schema or grammar that cannot be read.
     pub fn options(&self, globals: &Globals) -> Result<GenerateOptions> {
         let mut sample = match self.greedy {
             true => SampleOptions::greedy(),
@@ -110,6 +113,7 @@ impl GenerationArgs {
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
             speculation,
+            format: self.format.format()?,
         })
     }
 }

@@ -22,6 +22,7 @@ mod inspect;
 mod interrupt;
 mod model_choice;
 mod output;
+mod output_format;
 mod plan;
 mod process_memory;
 mod read_bandwidth;

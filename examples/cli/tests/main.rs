@@ -4,6 +4,7 @@ mod bench;
 mod conversation;
 mod evaluation;
 mod files;
+mod formats;
 #[path = "../../../core/tests/nano/builder/mod.rs"]
 mod nano;
 mod peer;
