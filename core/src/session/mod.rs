@@ -30,6 +30,8 @@ mod speculation;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tool_loop;
+mod tools;
 mod turn;
 mod turn_slot;
 
@@ -45,3 +47,4 @@ pub use options::GenerateOptions;
 pub use score::PositionScore;
 pub use speculation::Speculation;
 pub use stream::{Canceller, ResponseStream};
+pub use tools::{FunctionTool, Tool};

@@ -16,6 +16,9 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Whether several tokens are computed in one pass. Changes how long it takes, not what is said.
     pub speculation: Speculation,
+    /// Tokens of thinking after which a reasoning model has to answer: the end of its thinking is put
+    /// into the text. `None` lets it think as long as it likes, 0 not at all.
+    pub reasoning_budget: Option<usize>,
 }
 
 impl GenerateOptions {
