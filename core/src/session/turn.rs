@@ -9,6 +9,7 @@
 use std::time::Instant;
 
 use crate::cache::KvCache;
+use crate::chat::WrittenCall;
 use crate::error::Result;
 use crate::sample::Sampler;
 use crate::speculate::Draft;
@@ -18,9 +19,10 @@ use super::guide::Guide;
 use super::model::LocalModel;
 use super::options::GenerateOptions;
 use super::output::Output;
-use super::prompt::Prompt;
+use super::prompt::{self, Prompt};
 use super::speculation::Speculator;
 use super::stream::Canceller;
+use super::tools::ToolSet;
 
 /// Prompt tokens computed together; few in tests, so that the prompts of nano models have many
 /// pieces. The canceller is looked at before each layer of a piece.
@@ -30,6 +32,8 @@ pub const PREFILL_CHUNK: usize = if cfg!(test) { 16 } else { 128 };
 pub struct Turn<'a> {
     /// Answers.
     pub model: &'a LocalModel,
+    /// What the model may call.
+    pub tools: &'a ToolSet,
     /// What the caller asked for.
     pub options: &'a GenerateOptions,
     /// Ends the turn early.
@@ -42,6 +46,8 @@ pub struct Outcome {
     pub text: String,
     /// The thinking before it.
     pub reasoning: String,
+    /// The tools that the model wants to call.
+    pub calls: Vec<WrittenCall>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it took.
@@ -76,6 +82,11 @@ impl Turn<'_> {
     ) -> Result<Outcome> {
         self.options.validate()?;
         let start = Instant::now();
+        let closed = match self.options.reasoning_budget {
+            Some(0) if prompt.opens_thinking => Some(prompt.without_thinking(self.model)?),
+            _ => None,
+        };
+        let prompt = closed.as_ref().unwrap_or(prompt);
         let cached = cache.keep_prefix(&prompt.ids);
         // The prompt and the first generated token must fit.
         cache.reserve(prompt.ids.len() + 1 - cached)?;
@@ -96,23 +107,29 @@ impl Turn<'_> {
             if let Some((tokens, time)) = pass {
                 speculator.learn(tokens, time, &draft, kept);
             }
+            let (closing, end) = match end {
+                None => answer.end_thinking()?,
+                end => (0, end),
+            };
             if let Some(finish) = end {
                 break finish;
             }
-            if cache.len() == cache.capacity() {
+            // The newest token and what was put after it are not in the cache yet.
+            let pending = 1 + closing;
+            if cache.len() + pending > cache.capacity() {
                 break FinishReason::ContextFull;
             }
-            let room = cache.capacity() - cache.len() - 1;
+            let room = cache.capacity() - cache.len() - pending;
             let (forced, end) = answer.force(room)?;
             if let Some(finish) = end {
                 break finish;
             }
+            let pending = pending + forced;
             let room = (room - forced).min(answer.left() - 1);
-            draft = speculator.draft(answer.newest(kept + 1 + forced), room)?;
+            draft = speculator.draft(answer.newest(kept + pending), room)?;
             answer.drop_excluded(&mut draft)?;
-            let chosen = answer.newest(1 + forced);
+            let ids = [answer.newest(pending), &draft.ids].concat();
             let began = Instant::now();
-            let ids = [chosen, &draft.ids].concat();
             logits = self.model.evaluate(&ids, cache, 1 + draft.ids.len())?;
             pass = Some((ids.len(), began.elapsed()));
         };
@@ -145,6 +162,8 @@ struct Answer<'a> {
     output: Output<'a>,
     /// Tokens generated.
     ids: Vec<u32>,
+    /// Of those, how many were thinking.
+    thoughts: usize,
     usage: Usage,
     first: Option<Instant>,
 }
@@ -159,8 +178,15 @@ impl<'a> Answer<'a> {
             turn,
             sampler,
             guide: Guide::new(turn.model, turn.options)?,
-            output: Output::new(turn.model, prompt.opens_thinking, turn.options, emit)?,
+            output: Output::new(
+                turn.model,
+                turn.tools,
+                prompt.opens_thinking,
+                turn.options,
+                emit,
+            )?,
             ids: Vec::new(),
+            thoughts: 0,
             usage: Usage {
                 prompt_tokens: prompt.ids.len(),
                 ..Usage::default()
@@ -181,7 +207,8 @@ impl<'a> Answer<'a> {
             self.guide.mask(row, self.output.is_thinking())?;
             let id = self.sampler.sample(row)?;
             let end = self.accept(id)?;
-            let guessed = draft.get(kept) == Some(&id);
+            // Where the thinking has to end, other tokens follow than those guessed.
+            let guessed = draft.get(kept) == Some(&id) && !self.thought_enough();
             if guessed {
                 kept += 1;
                 self.usage.accepted_tokens += 1;
@@ -215,11 +242,32 @@ impl<'a> Answer<'a> {
         Ok(())
     }
 
+    /// Ends the thinking when its budget is used up: how many tokens that adds to the answer, and
+    /// whether they end it.
+    fn end_thinking(&mut self) -> Result<(usize, Option<FinishReason>)> {
+        if !self.thought_enough() {
+            return Ok((0, None));
+        }
+        let closing = prompt::closing(self.turn.model)?;
+        for (i, id) in closing.iter().enumerate() {
+            if let Some(finish) = self.accept(*id)? {
+                return Ok((i + 1, Some(finish)));
+            }
+        }
+        Ok((closing.len(), None))
+    }
+
+    fn thought_enough(&self) -> bool {
+        let budget = self.turn.options.reasoning_budget;
+        budget.is_some_and(|most| self.thoughts >= most) && self.output.is_thinking()
+    }
+
     /// Makes `id` part of the answer; whether that ends it.
     fn accept(&mut self, id: u32) -> Result<Option<FinishReason>> {
         let is_whole = self.guide.accept(id, self.output.is_thinking())?;
         self.sampler.accept(id);
         self.ids.push(id);
+        self.thoughts += usize::from(self.output.is_thinking());
         self.usage.generated_tokens += 1;
         self.usage.decode_time = self.first.get_or_insert_with(Instant::now).elapsed();
         if self
@@ -256,10 +304,11 @@ impl<'a> Answer<'a> {
     }
 
     fn end(self, finish: FinishReason) -> Outcome {
-        let (text, reasoning) = self.output.end(finish);
+        let said = self.output.end(finish);
         Outcome {
-            text,
-            reasoning,
+            text: said.text,
+            reasoning: said.reasoning,
+            calls: said.calls,
             finish,
             usage: self.usage,
         }
