@@ -68,6 +68,13 @@ pub enum PocketError {
         /// What the tool said.
         reason: String,
     },
+    /// A saved session cannot be written or restored.
+    SessionFile {
+        /// What is wrong, for an app to act on.
+        fault: SessionFault,
+        /// Where, or what was found instead.
+        detail: String,
+    },
     /// The session is already generating.
     Busy,
     /// The requested compute device cannot be used here.
@@ -93,6 +100,60 @@ pub enum PocketError {
     },
 }
 
+/// The same cases here and in the Rust crate.
+macro_rules! session_faults {
+    ($($(#[$doc:meta])* $case:ident,)*) => {
+        /// What is wrong with a saved session.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+        pub enum SessionFault {
+            $($(#[$doc])* $case,)*
+        }
+
+        impl From<pocketlm::SessionFault> for SessionFault {
+            fn from(fault: pocketlm::SessionFault) -> Self {
+                match fault {
+                    $(pocketlm::SessionFault::$case => Self::$case,)*
+                    // The core's enum may grow.
+                    _ => Self::Damaged,
+                }
+            }
+        }
+
+        impl From<SessionFault> for pocketlm::SessionFault {
+            fn from(fault: SessionFault) -> Self {
+                match fault {
+                    $(SessionFault::$case => Self::$case,)*
+                }
+            }
+        }
+    };
+}
+
+session_faults! {
+    /// The file is not there or cannot be read.
+    Unreadable,
+    /// The file could not be written; what was there before still is.
+    Unwritable,
+    /// The file is something else.
+    NotASession,
+    /// A later version of this library wrote it.
+    OtherVersion,
+    /// The end of the file is missing.
+    Truncated,
+    /// The file is not what was written.
+    Damaged,
+    /// The file is encrypted, and no key was given.
+    KeyMissing,
+    /// The file is encrypted with another key.
+    WrongKey,
+    /// A key was given, and the file is not encrypted.
+    NotEncrypted,
+    /// Another model's session.
+    OtherModel,
+    /// The same model, with another chat template.
+    OtherTemplate,
+}
+
 impl From<pocketlm::PocketError> for PocketError {
     fn from(error: pocketlm::PocketError) -> Self {
         use pocketlm::PocketError as Core;
@@ -114,6 +175,10 @@ impl From<pocketlm::PocketError> for PocketError {
             Core::InvalidArgument { name, reason } => Self::InvalidArgument { name, reason },
             Core::SchemaUnsupported { path } => Self::SchemaUnsupported { path },
             Core::ToolFailed { name, reason } => Self::ToolFailed { name, reason },
+            Core::SessionFile { fault, detail } => Self::SessionFile {
+                fault: fault.into(),
+                detail,
+            },
             Core::Busy => Self::Busy,
             Core::DeviceUnavailable { device, reason } => {
                 Self::DeviceUnavailable { device, reason }
@@ -134,6 +199,16 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for PocketError {
     fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
         Self::Internal {
             reason: format!("the app's code failed: {}", error.reason),
+        }
+    }
+}
+
+impl PocketError {
+    /// An `InvalidArgument`.
+    pub(crate) fn invalid(name: &str, reason: impl fmt::Display) -> Self {
+        Self::InvalidArgument {
+            name: name.to_owned(),
+            reason: reason.to_string(),
         }
     }
 }
@@ -159,6 +234,10 @@ fn native(error: PocketError) -> Option<pocketlm::PocketError> {
         PocketError::InvalidArgument { name, reason } => Core::InvalidArgument { name, reason },
         PocketError::SchemaUnsupported { path } => Core::SchemaUnsupported { path },
         PocketError::ToolFailed { name, reason } => Core::ToolFailed { name, reason },
+        PocketError::SessionFile { fault, detail } => Core::SessionFile {
+            fault: fault.into(),
+            detail,
+        },
         PocketError::Busy => Core::Busy,
         PocketError::DeviceUnavailable { device, reason } => {
             Core::DeviceUnavailable { device, reason }
@@ -197,6 +276,10 @@ mod tests {
                 available: 2,
             },
             pocketlm::PocketError::invalid("top_p", "above 1"),
+            pocketlm::PocketError::SessionFile {
+                fault: pocketlm::SessionFault::WrongKey,
+                detail: "another".into(),
+            },
             pocketlm::PocketError::Busy,
         ];
         for error in core {

@@ -1,6 +1,7 @@
 //! What an answer consists of, as the foreign languages see it.
 
 use crate::info::Notice;
+use crate::message::ToolCall;
 
 /// One step of an answer.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
@@ -15,6 +16,24 @@ pub enum Event {
     Reasoning {
         /// What comes after the thinking before.
         delta: String,
+    },
+    /// The model calls a tool: a message for the person who watches.
+    ToolCall {
+        /// The call.
+        call: ToolCall,
+    },
+    /// The tool is to be run: the answer waits for `ResponseStream.answer_tool`. Does not come for
+    /// a call that cannot be made, of a tool that is not there for example.
+    ToolNeeded {
+        /// The call; what the schema requires of its arguments is there and has the right type.
+        call: ToolCall,
+    },
+    /// What the call gave, as the model reads it: the tool's text, or `{"error": reason}`.
+    ToolResult {
+        /// The call.
+        call: ToolCall,
+        /// The text.
+        content: String,
     },
     /// Something the app may want to know; the answer goes on.
     Notice {
@@ -42,6 +61,8 @@ pub enum FinishReason {
     MaxTokens,
     /// The context window is full; the answer may be incomplete.
     ContextFull,
+    /// The model wanted one more round of tool calls than a turn may have.
+    ToolLimit,
     /// The app cancelled; the turn is forgotten.
     Cancelled,
 }
@@ -75,6 +96,11 @@ pub(crate) fn foreign(event: pocketlm::Event) -> Option<Event> {
     Some(match event {
         Core::Text(delta) => Event::Text { delta },
         Core::Reasoning(delta) => Event::Reasoning { delta },
+        Core::ToolCall(call) => Event::ToolCall { call: call.into() },
+        Core::ToolResult { call, content } => Event::ToolResult {
+            call: call.into(),
+            content,
+        },
         Core::Notice(notice) => Event::Notice {
             notice: notice.into(),
         },
@@ -93,6 +119,7 @@ impl From<pocketlm::FinishReason> for FinishReason {
             Core::StopString => Self::StopString,
             Core::MaxTokens => Self::MaxTokens,
             Core::ContextFull => Self::ContextFull,
+            Core::ToolLimit => Self::ToolLimit,
             Core::Cancelled => Self::Cancelled,
             // The core's enum may grow by other ways to end well.
             _ => Self::EndOfTurn,

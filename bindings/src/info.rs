@@ -51,6 +51,11 @@ pub enum Notice {
     },
     /// The file has no chat template; prompts are sent as plain text and answers may be poor.
     NoChatTemplate,
+    /// The context window is full: the oldest turns are no longer sent to the model.
+    TurnsDropped {
+        /// How many turns more than before.
+        turns: u64,
+    },
     /// Another one, in words.
     Other {
         /// What happened.
@@ -92,6 +97,9 @@ impl From<pocketlm::Notice> for Notice {
         match notice {
             Core::DeviceFallback { reason } => Self::DeviceFallback { reason },
             Core::NoChatTemplate => Self::NoChatTemplate,
+            Core::TurnsDropped { turns } => Self::TurnsDropped {
+                turns: turns as u64,
+            },
             // The core's enum may grow: its text is better than nothing.
             other => Self::Other {
                 message: other.to_string(),

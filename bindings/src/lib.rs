@@ -27,11 +27,13 @@ mod log;
 mod message;
 mod model;
 mod options;
+mod plan;
 mod session;
 mod stream;
+mod tools;
 mod worker;
 
-pub use error::PocketError;
+pub use error::{PocketError, SessionFault};
 pub use event::{Event, FinishReason, Usage};
 pub use info::{ModelInfo, Notice, TypeShare};
 pub use load::LoadTask;
@@ -39,9 +41,12 @@ pub use log::{LogLevel, LogSink, set_log_sink};
 pub use message::{Message, Role, ToolCall};
 pub use model::LocalModel;
 pub use options::{
-    DeviceChoice, GenerateOptions, KvType, LoadOptions, SampleOptions, SessionOptions, Speculation,
+    ContextPolicy, DeviceChoice, GenerateOptions, KvType, LoadOptions, OutputFormat, SampleOptions,
+    SessionOptions, Speculation,
 };
+pub use plan::{Fit, Plan, Suggestion, plan_model};
 pub use session::ModelSession;
 pub use stream::ResponseStream;
+pub use tools::ToolSpec;
 
 uniffi::setup_scaffolding!();

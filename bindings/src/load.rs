@@ -1,16 +1,14 @@
 //! A load in progress, as the app sees it from outside.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use crate::error::PocketError;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Watches and stops one load: made by the app, handed to `LocalModel.load`.
 #[derive(Default, uniffi::Object)]
 pub struct LoadTask {
     /// The bits of a float: how much is done, from 0 to 1.
     progress: AtomicU64,
-    cancelled: AtomicBool,
+    canceller: pocketlm::Canceller,
 }
 
 #[uniffi::export]
@@ -28,20 +26,18 @@ impl LoadTask {
 
     /// Asks the load to stop: it ends with `Cancelled`, unless it has ended already.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.canceller.cancel();
     }
 }
 
 impl LoadTask {
-    /// Notes how much is done, and whether to go on.
-    ///
-    /// # Errors
-    /// `Cancelled` after [`LoadTask::cancel`].
-    pub(crate) fn reached(&self, progress: f64) -> Result<(), PocketError> {
-        self.progress.store(progress.to_bits(), Ordering::Relaxed);
-        match self.cancelled.load(Ordering::Relaxed) {
-            true => Err(PocketError::Cancelled),
-            false => Ok(()),
+    /// What the load reports to and asks.
+    pub(crate) fn control(self: &Arc<Self>) -> pocketlm::LoadControl {
+        let task = self.clone();
+        let progress = move |part: f64| task.progress.store(part.to_bits(), Ordering::Relaxed);
+        pocketlm::LoadControl {
+            progress: Some(Arc::new(progress)),
+            cancel: self.canceller.clone(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A loaded model.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::answers::Answers;
@@ -8,7 +7,8 @@ use crate::error::PocketError;
 use crate::info::{ModelInfo, Notice};
 use crate::load::{CancelOnDrop, LoadTask};
 use crate::options::{LoadOptions, SessionOptions};
-use crate::session::ModelSession;
+use crate::session::{self, ModelSession};
+use crate::tools::ToolDesk;
 use crate::worker;
 
 /// A model's weights: expensive to load, shared by all its sessions.
@@ -34,11 +34,10 @@ impl LocalModel {
         let task = task.unwrap_or_default();
         let _cancel = CancelOnDrop(task.clone());
         worker::run("pocketlm-load", move || {
-            task.reached(0.0)?;
-            let model = pocketlm::LocalModel::load(Path::new(&path), options.into())?;
-            task.reached(1.0)?;
+            let control = task.control();
+            let model = pocketlm::LocalModel::load_with(path, &options.into(), &control)?;
             Ok(Arc::new(Self {
-                model,
+                model: model.ok_or(PocketError::Cancelled)?,
                 answers: Arc::default(),
             }))
         })
@@ -81,19 +80,76 @@ impl LocalModel {
     /// `InsufficientMemory` when its cache does not fit, `Closed`.
     pub fn session(&self, options: SessionOptions) -> Result<Arc<ModelSession>, PocketError> {
         self.answers.open()?;
-        let session = self.model.session(options.into())?;
-        Ok(ModelSession::new(session, self.answers.clone()))
+        let desk = Arc::<ToolDesk>::default();
+        let tools = desk.tools(&options.tools)?;
+        let session = self.model.session(options.native(tools))?;
+        Ok(ModelSession::new(session, self.answers.clone(), desk))
     }
 
-    /// Closes the model for good: answers in progress are stopped, and what is called afterwards,
-    /// here or on a session of this model, fails with `Closed`.
+    /// The conversation that `ModelSession.save` wrote to `path`, with what a file cannot hold given
+    /// by `options`. Instructions in them take the place of the saved ones.
+    ///
+    /// # Errors
+    /// `SessionFile` saying what is wrong with the file or the key, `InvalidArgument`, `Closed`.
+    pub async fn restore(
+        &self,
+        path: String,
+        key: Option<Vec<u8>>,
+        options: SessionOptions,
+    ) -> Result<Arc<ModelSession>, PocketError> {
+        self.answers.open()?;
+        let key = key.map(session::key).transpose()?;
+        let desk = Arc::<ToolDesk>::default();
+        let options = {
+            let tools = desk.tools(&options.tools)?;
+            options.native(tools)
+        };
+        let (model, answers) = (self.model.clone(), self.answers.clone());
+        worker::run("pocketlm-restore", move || {
+            let session = model.restore(path, key.as_ref(), options)?;
+            Ok(ModelSession::new(session, answers, desk))
+        })
+        .await
+    }
+
+    /// Does now what the first answer would wait for: reads the weights into memory where they fit,
+    /// and on a GPU compiles the kernels. Dropping the future does not stop it; closing does.
+    ///
+    /// # Errors
+    /// `Closed`, `DeviceLost`.
+    pub async fn prewarm(&self) -> Result<(), PocketError> {
+        self.answers.open()?;
+        let model = self.model.clone();
+        worker::run("pocketlm-prewarm", move || Ok(model.prewarm()?)).await
+    }
+
+    /// Closes the model for good: answers in progress are stopped, weights and the memory of all
+    /// sessions are freed, and what is called afterwards, here or on a session of this model, fails
+    /// with `Closed`. Does not wait; [`LocalModel::join`] does.
     pub fn shut_down(&self) {
         self.answers.close();
+        let model = self.model.clone();
+        let close = move || {
+            model.close();
+            Ok(())
+        };
+        // Without a thread the memory is freed with the last object that holds it.
+        let _ = worker::start("pocketlm-close", close, |_| {});
     }
 
-    /// Waits until every answer in progress has ended, without stopping any.
+    /// Waits until every answer in progress has ended, without stopping any; and after
+    /// [`LocalModel::shut_down`], until the memory is free.
     pub async fn join(&self) {
         self.answers.join().await;
+        if self.answers.open().is_err() {
+            let model = self.model.clone();
+            let close = move || {
+                model.close();
+                Ok(())
+            };
+            // As above.
+            let _ = worker::run("pocketlm-close", close).await;
+        }
     }
 
     /// Whether [`LocalModel::shut_down`] was called.

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::error::PocketError;
 use crate::model::LocalModel;
+use crate::tools::ToolSpec;
 
 /// How to load a model.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
@@ -53,6 +55,25 @@ pub struct SessionOptions {
     /// The system message.
     #[uniffi(default = None)]
     pub instructions: Option<String>,
+    /// What the model may call.
+    #[uniffi(default = [])]
+    pub tools: Vec<ToolSpec>,
+    /// How often in a turn the model may call tools; 8 by default.
+    #[uniffi(default = None)]
+    pub max_tool_rounds: Option<u32>,
+    /// What happens when the conversation outgrows the context window; [`ContextPolicy::Error`] by
+    /// default.
+    #[uniffi(default = None)]
+    pub overflow: Option<ContextPolicy>,
+}
+
+/// What happens when a conversation outgrows the context window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum ContextPolicy {
+    /// The turn is refused with `ContextExceeded`, and nothing changes.
+    Error,
+    /// The oldest turns are no longer sent to the model; `Notice::TurnsDropped` tells of it.
+    KeepNewest,
 }
 
 /// Options of one answer.
@@ -69,6 +90,34 @@ pub struct GenerateOptions {
     /// Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
     #[uniffi(default = None)]
     pub speculation: Option<Speculation>,
+    /// What the answer must look like; anything by default.
+    #[uniffi(default = None)]
+    pub format: Option<OutputFormat>,
+    /// Tokens of thinking after which a reasoning model has to answer; 0 lets it not think at all.
+    #[uniffi(default = None)]
+    pub reasoning_budget: Option<u32>,
+}
+
+/// What an answer must look like: the model cannot write anything else.
+#[derive(Clone, Debug, PartialEq, uniffi::Enum)]
+pub enum OutputFormat {
+    /// A JSON object or array, of any content.
+    Json,
+    /// JSON that is valid under a JSON Schema.
+    JsonSchema {
+        /// The schema, as JSON text.
+        schema_json: String,
+    },
+    /// Text that matches a regular expression as a whole.
+    Regex {
+        /// The expression, without look-around and back-references.
+        pattern: String,
+    },
+    /// Text that a context-free grammar generates.
+    Lark {
+        /// The grammar in Lark's syntax; it begins at `start`.
+        grammar: String,
+    },
 }
 
 /// Whether several tokens are guessed and checked in one pass. The answer is the same in every case;
@@ -161,22 +210,64 @@ impl From<KvType> for pocketlm::kernels::KvType {
     }
 }
 
-impl From<SessionOptions> for pocketlm::SessionOptions {
-    fn from(options: SessionOptions) -> Self {
-        Self {
-            instructions: options.instructions,
+impl From<pocketlm::kernels::KvType> for KvType {
+    fn from(kv: pocketlm::kernels::KvType) -> Self {
+        use pocketlm::kernels::KvType as Core;
+        match kv {
+            Core::F16 => Self::F16,
+            Core::Q8_0 => Self::Q8_0,
+            Core::F32 => Self::F32,
         }
     }
 }
 
-impl From<GenerateOptions> for pocketlm::GenerateOptions {
-    fn from(options: GenerateOptions) -> Self {
-        Self {
+impl SessionOptions {
+    /// In the terms of the Rust crate, with these tools.
+    pub(crate) fn native(self, tools: Vec<Arc<dyn pocketlm::Tool>>) -> pocketlm::SessionOptions {
+        let default = pocketlm::SessionOptions::default();
+        pocketlm::SessionOptions {
+            instructions: self.instructions,
+            tools,
+            max_tool_rounds: self
+                .max_tool_rounds
+                .map_or(default.max_tool_rounds, |rounds| rounds as usize),
+            overflow: match self.overflow {
+                None => default.overflow,
+                Some(ContextPolicy::Error) => pocketlm::ContextPolicy::Error,
+                Some(ContextPolicy::KeepNewest) => pocketlm::ContextPolicy::KeepNewest,
+            },
+        }
+    }
+}
+
+impl TryFrom<GenerateOptions> for pocketlm::GenerateOptions {
+    type Error = PocketError;
+
+    fn try_from(options: GenerateOptions) -> Result<Self, PocketError> {
+        Ok(Self {
             sample: options.sample.into(),
             max_tokens: options.max_tokens.map(|max| max as usize),
             stop: options.stop,
             speculation: options.speculation.map(Into::into).unwrap_or_default(),
-        }
+            format: options.format.map(TryInto::try_into).transpose()?,
+            reasoning_budget: options.reasoning_budget.map(|tokens| tokens as usize),
+        })
+    }
+}
+
+impl TryFrom<OutputFormat> for pocketlm::OutputFormat {
+    type Error = PocketError;
+
+    fn try_from(format: OutputFormat) -> Result<Self, PocketError> {
+        Ok(match format {
+            OutputFormat::Json => Self::Json,
+            OutputFormat::JsonSchema { schema_json } => {
+                let schema = serde_json::from_str(&schema_json);
+                Self::JsonSchema(schema.map_err(|error| PocketError::invalid("format", error))?)
+            }
+            OutputFormat::Regex { pattern } => Self::Regex(pattern),
+            OutputFormat::Lark { grammar } => Self::Lark(grammar),
+        })
     }
 }
 
@@ -233,13 +324,13 @@ mod tests {
             max_tokens: None,
             stop: Vec::new(),
             speculation: None,
+            format: None,
+            reasoning_budget: None,
         };
         assert_eq!(
-            pocketlm::GenerateOptions::from(generate),
-            Default::default()
+            pocketlm::GenerateOptions::try_from(generate),
+            Ok(Default::default())
         );
-        let session = SessionOptions { instructions: None };
-        assert_eq!(pocketlm::SessionOptions::from(session), Default::default());
     }
 
     #[test]

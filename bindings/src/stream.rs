@@ -1,12 +1,15 @@
 //! An answer as it is made: events that pile up here until the app pulls them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use crate::error::PocketError;
 use crate::event::{self, Event};
+use crate::message::ToolCall;
+use crate::tools::ToolDesk;
 use crate::worker;
 
 /// Events that may wait for the app; the answer pauses when there are more. At a phone's speed
@@ -37,6 +40,16 @@ impl ResponseStream {
         self.0.abandon();
     }
 
+    /// The result of the tool that an `Event::ToolNeeded` asked for: its text, or why it failed,
+    /// which the model is told. For a call that nobody waits for it does nothing.
+    pub fn answer_tool(&self, call_id: String, content: String, is_error: bool) {
+        let result = match is_error {
+            false => Ok(content),
+            true => Err(content),
+        };
+        self.0.answer_tool(call_id, result);
+    }
+
     /// Waits until the answer has ended and the session is free, without taking events. An answer
     /// whose events nobody takes may not end by itself: cancel it first.
     pub async fn join(&self) {
@@ -54,9 +67,12 @@ impl Drop for ResponseStream {
 pub(crate) struct Answer {
     canceller: pocketlm::Canceller,
     queue: Mutex<Queue>,
-    /// Told when there is room again.
+    /// Told when there is room again, and when something happens to a call.
     taken: Condvar,
 }
+
+/// How long a tool waits before it looks whether its answer was cancelled.
+const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 struct Queue {
@@ -69,6 +85,10 @@ struct Queue {
     /// Nothing more comes, and the session is free.
     ended: bool,
     waiting: Vec<Waker>,
+    /// Calls of tools that are among the events.
+    called: HashSet<String>,
+    /// What the app has answered, by call.
+    results: HashMap<String, Result<String, String>>,
 }
 
 impl Answer {
@@ -76,12 +96,16 @@ impl Answer {
     ///
     /// # Errors
     /// `Internal` when no thread can be started.
-    pub(crate) fn start(stream: pocketlm::ResponseStream) -> Result<Arc<Self>, PocketError> {
+    pub(crate) fn start(
+        stream: pocketlm::ResponseStream,
+        desk: &ToolDesk,
+    ) -> Result<Arc<Self>, PocketError> {
         let answer = Arc::new(Self {
             canceller: stream.canceller(),
             queue: Mutex::default(),
             taken: Condvar::new(),
         });
+        desk.seat(&answer);
         let (feeding, ending) = (answer.clone(), answer.clone());
         worker::start(
             "pocketlm-feed",
@@ -110,10 +134,48 @@ impl Answer {
         let held_up = |queue: &mut Queue| queue.events.len() >= ROOM && !queue.stopping;
         let queue = self.taken.wait_while(queue, held_up);
         let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
+        if let Event::ToolCall { call } = &event {
+            queue.called.insert(call.id.clone());
+            self.taken.notify_all();
+        }
         if !queue.abandoned {
             queue.events.push_back(event);
             wake(queue);
         }
+    }
+
+    /// Whether `canceller` stops this answer.
+    pub(crate) fn is_of(&self, canceller: &pocketlm::Canceller) -> bool {
+        self.canceller.is_same(canceller)
+    }
+
+    /// Asks the app to run a tool and waits for the result; `None` when the answer was cancelled
+    /// before. Called on the thread of the generation.
+    pub(crate) fn run_tool(&self, call: ToolCall) -> Option<Result<String, String>> {
+        let id = call.id.clone();
+        // The request must not overtake what was said before it.
+        self.wait_for_tool(|queue| queue.called.contains(&id).then_some(()))?;
+        self.push(Event::ToolNeeded { call });
+        self.wait_for_tool(|queue| queue.results.remove(&id))
+    }
+
+    fn wait_for_tool<T>(&self, mut find: impl FnMut(&mut Queue) -> Option<T>) -> Option<T> {
+        let mut queue = self.queue();
+        loop {
+            if let Some(found) = find(&mut queue) {
+                return Some(found);
+            }
+            if self.canceller.is_cancelled() {
+                return None;
+            }
+            let waited = self.taken.wait_timeout(queue, LOOK);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn answer_tool(&self, call_id: String, result: Result<String, String>) {
+        self.queue().results.insert(call_id, result);
+        self.taken.notify_all();
     }
 
     fn end(&self, last: Result<Option<Event>, PocketError>) {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use pocketlm::gguf::TensorType;
 use pocketlm_ffi::{
     Event, FinishReason, GenerateOptions, LoadOptions, LoadTask, LocalModel, LogLevel, LogSink,
-    ModelSession, PocketError, ResponseStream, Role, SampleOptions, SessionOptions, Usage,
-    set_log_sink,
+    ModelSession, OutputFormat, PocketError, ResponseStream, Role, SampleOptions, SessionFault,
+    SessionOptions, ToolSpec, Usage, set_log_sink,
 };
 
 /// Wakes the thread that waits.
@@ -56,8 +56,16 @@ fn model() -> Arc<LocalModel> {
 
 fn session(model: &LocalModel) -> Arc<ModelSession> {
     let instructions = Some("be kind".into());
-    let options = SessionOptions { instructions };
-    model.session(options).expect("a session")
+    model.session(options(instructions)).expect("a session")
+}
+
+fn options(instructions: Option<String>) -> SessionOptions {
+    SessionOptions {
+        instructions,
+        tools: Vec::new(),
+        max_tool_rounds: None,
+        overflow: None,
+    }
 }
 
 /// The likeliest tokens, `max_tokens` at most.
@@ -70,6 +78,8 @@ fn greedy(max_tokens: Option<u32>) -> GenerateOptions {
         max_tokens,
         stop: Vec::new(),
         speculation: None,
+        format: None,
+        reasoning_budget: None,
     }
 }
 
@@ -142,6 +152,179 @@ fn errors_have_their_fields_and_text() {
     assert!(
         matches!(error, PocketError::ContextExceeded { size, tokens } if tokens > size),
         "{error:?}"
+    );
+}
+
+/// Loads a model that follows a script, and gives it a tool that echoes.
+fn with_tool() -> Arc<ModelSession> {
+    const CALL: &str = r#"<tool_call>{"name": "echo", "arguments": {"text": "hi"}}</tool_call>"#;
+    const UNKNOWN: &str = r#"<tool_call>{"name": "sing", "arguments": {}}</tool_call>"#;
+    let lines: &[&[&str]] = &[
+        &["go", "See. ", CALL],
+        &["unknown", UNKNOWN],
+        &["RESULT", "It is so."],
+        &["}", "Sorry."],
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("script.gguf");
+    let bytes = nano::script::script(nano::script::TEMPLATE, &[], lines).to_bytes();
+    std::fs::write(&path, bytes).expect("the model is written");
+    let model = wait(LocalModel::load(path.display().to_string(), CPU, None));
+    let schema = r#"{"type": "object", "properties": {"text": {"type": "string"}}}"#;
+    let echo = ToolSpec {
+        name: "echo".into(),
+        description: "Echoes.".into(),
+        parameters_json: schema.into(),
+    };
+    let options = SessionOptions {
+        tools: vec![echo],
+        ..options(None)
+    };
+    model
+        .expect("the model loads")
+        .session(options)
+        .expect("a session")
+}
+
+/// The events of an answer, with every tool answered by `answer`.
+fn events_with_tool(session: &ModelSession, prompt: &str, answer: (&str, bool)) -> Vec<Event> {
+    let stream = session
+        .stream(prompt.into(), greedy(None))
+        .expect("a stream");
+    let mut all = Vec::new();
+    loop {
+        let events = wait(stream.next_batch()).expect("events");
+        if events.is_empty() {
+            return all;
+        }
+        for event in &events {
+            if let Event::ToolNeeded { call } = event {
+                stream.answer_tool("nobody".into(), "lost".into(), false);
+                stream.answer_tool(call.id.clone(), answer.0.into(), answer.1);
+            }
+        }
+        all.extend(events);
+    }
+}
+
+fn text(events: &[Event]) -> String {
+    let texts = events.iter().filter_map(|event| match event {
+        Event::Text { delta } => Some(delta.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+#[test]
+fn a_tool_is_asked_for_after_its_call_and_answered_by_pull() {
+    let session = with_tool();
+    let events = events_with_tool(&session, "go", ("RESULT", false));
+    assert_eq!(text(&events), "See. It is so.");
+    let at = |wanted: fn(&Event) -> bool| events.iter().position(wanted).expect("the event");
+    let called = at(|event| matches!(event, Event::ToolCall { .. }));
+    let needed = at(|event| matches!(event, Event::ToolNeeded { .. }));
+    let returned = at(|event| matches!(event, Event::ToolResult { .. }));
+    assert!(called < needed && needed < returned, "{events:?}");
+    let Event::ToolNeeded { call } = &events[needed] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (call.name.as_str(), call.arguments_json.as_str()),
+        ("echo", r#"{"text":"hi"}"#)
+    );
+    assert!(matches!(&events[returned], Event::ToolResult { content, .. } if content == "RESULT"));
+
+    let failed = events_with_tool(&session, "go", ("no paper", true));
+    assert_eq!(text(&failed), "See. Sorry.");
+    let told = r#"{"error":"no paper"}"#;
+    let returned =
+        |event: &&Event| matches!(event, Event::ToolResult { content, .. } if content == told);
+    assert!(failed.iter().any(|event| returned(&event)), "{failed:?}");
+}
+
+#[test]
+fn a_call_that_cannot_be_made_asks_for_nothing() {
+    let events = events_with_tool(&with_tool(), "unknown", ("RESULT", false));
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::ToolCall { .. }))
+    );
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::ToolNeeded { .. }))
+    );
+    assert_eq!(text(&events), "Sorry.");
+}
+
+#[test]
+fn a_fork_has_the_tools_and_a_waiting_tool_can_be_cancelled() {
+    let session = with_tool();
+    let stream = session.stream("go".into(), greedy(None)).expect("a stream");
+    loop {
+        let events = wait(stream.next_batch()).expect("events");
+        if events
+            .iter()
+            .any(|event| matches!(event, Event::ToolNeeded { .. }))
+        {
+            break;
+        }
+    }
+    stream.cancel();
+    wait(stream.join());
+    assert_eq!(session.transcript().expect("a transcript"), []);
+
+    let fork = wait(session.fork()).expect("a fork");
+    assert_eq!(
+        text(&events_with_tool(&fork, "go", ("RESULT", false))),
+        "See. It is so."
+    );
+    assert_eq!(
+        text(&events_with_tool(&session, "go", ("RESULT", false))),
+        "See. It is so."
+    );
+    fork.rewind(0).expect("nothing said");
+    assert_eq!(fork.transcript().expect("a transcript"), []);
+}
+
+#[test]
+fn what_a_file_or_a_format_cannot_be_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("said").display().to_string();
+    let model = model();
+    let session = session(&model);
+    collect(
+        &session
+            .stream("hi".into(), greedy(Some(3)))
+            .expect("a stream"),
+    )
+    .expect("an answer");
+    let short = wait(session.save(path.clone(), Some(vec![1; 31]))).err();
+    assert!(matches!(&short, Some(PocketError::InvalidArgument { name, .. }) if name == "key"));
+    wait(session.save(path.clone(), Some(vec![1; 32]))).expect("saved");
+    let wrong = wait(model.restore(path.clone(), Some(vec![2; 32]), options(None))).err();
+    assert!(
+        matches!(
+            &wrong,
+            Some(PocketError::SessionFile {
+                fault: SessionFault::WrongKey,
+                ..
+            })
+        ),
+        "{wrong:?}"
+    );
+    let again = wait(model.restore(path, Some(vec![1; 32]), options(None))).expect("restored");
+    assert_eq!(again.transcript(), session.transcript());
+
+    let schema_json = "{".into();
+    let broken = GenerateOptions {
+        format: Some(OutputFormat::JsonSchema { schema_json }),
+        ..greedy(None)
+    };
+    let refused = session.stream("hi".into(), broken).err();
+    assert!(
+        matches!(&refused, Some(PocketError::InvalidArgument { name, .. }) if name == "format")
     );
 }
 
@@ -228,7 +411,7 @@ fn a_closed_session_or_model_says_so() {
     assert!(model.is_shut_down());
     let refused = open.stream("hi".into(), greedy(None)).err();
     assert_eq!(refused, Some(PocketError::Closed));
-    let refused = model.session(SessionOptions { instructions: None });
+    let refused = model.session(options(None));
     assert_eq!(refused.err(), Some(PocketError::Closed));
 }
 

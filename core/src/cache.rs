@@ -1,13 +1,30 @@
 //! The KV cache of one sequence: keys and values of every layer, and the tokens they belong to.
 
 use crate::error::{PocketError, Result};
-use crate::kernels::{Compute, KvLayer};
+use crate::kernels::{Compute, KvLayer, KvType};
 
 /// Keys and values of the tokens a sequence has been through, in order.
 pub struct KvCache {
     layers: Vec<KvLayer>,
     tokens: Vec<u32>,
     capacity: usize,
+}
+
+/// What the keys and values of a cache in host memory look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KvShape {
+    /// Element type.
+    pub ty: KvType,
+    /// `(kv_heads, head_dim)` of each layer.
+    pub layers: Vec<(usize, usize)>,
+}
+
+impl KvShape {
+    /// Bytes that one position takes, over all layers.
+    pub fn position_bytes(&self) -> usize {
+        let bytes = |&(kv_heads, head_dim)| self.ty.position_bytes(kv_heads, head_dim);
+        self.layers.iter().map(bytes).sum()
+    }
 }
 
 impl KvCache {
@@ -74,6 +91,49 @@ impl KvCache {
         })
     }
 
+    /// What the keys and values of this cache look like; `None` for one on a GPU.
+    pub fn shape(&self) -> Option<KvShape> {
+        let shapes: Option<Vec<_>> = self.layers.iter().map(KvLayer::shape).collect();
+        let shapes = shapes?;
+        Some(KvShape {
+            ty: shapes.first().map(|shape| shape.0)?,
+            layers: shapes.into_iter().map(|(_, h, d)| (h, d)).collect(),
+        })
+    }
+
+    /// Appends the keys and values of the token at `position`, layer by layer, to `out`:
+    /// [`KvShape::position_bytes`] bytes. Nothing for a cache on a GPU.
+    ///
+    /// # Panics
+    /// When there is no such token.
+    pub fn take(&self, position: usize, out: &mut Vec<u8>) {
+        assert!(position < self.len(), "no token at {position}");
+        self.layers.iter().for_each(|kv| kv.take(position, out));
+    }
+
+    /// Appends the token `id` with the keys and values that [`KvCache::take`] gave for it in a
+    /// cache of the same shape.
+    ///
+    /// # Errors
+    /// [`PocketError::ContextExceeded`]; [`PocketError::InvalidArgument`] for another number of
+    /// bytes than this cache's shape asks for, or when it is on a GPU.
+    pub fn put(&mut self, id: u32, bytes: &[u8]) -> Result<()> {
+        self.reserve(1)?;
+        let shape = self.shape().filter(|s| s.position_bytes() == bytes.len());
+        let Some(shape) = shape else {
+            let reason = format!("{} bytes are no position of this cache", bytes.len());
+            return Err(PocketError::invalid("keys and values", reason));
+        };
+        let (position, mut rest) = (self.len(), bytes);
+        for (kv, (kv_heads, head_dim)) in self.layers.iter_mut().zip(shape.layers) {
+            let part;
+            (part, rest) = rest.split_at(shape.ty.position_bytes(kv_heads, head_dim));
+            kv.put(position, part);
+        }
+        self.tokens.push(id);
+        Ok(())
+    }
+
     /// Forgets the tokens from `len` on.
     pub fn truncate(&mut self, len: usize) {
         if len < self.tokens.len() {
@@ -104,6 +164,13 @@ impl KvCache {
             });
         }
         Ok(())
+    }
+
+    /// Makes room for `n` more tokens, which [`KvCache::reserve`] has checked.
+    pub(crate) fn prepare(&mut self, n: usize) {
+        let positions = self.len()..self.len() + n;
+        let layers = self.layers.iter_mut();
+        layers.for_each(|kv| kv.prepare(positions.clone()));
     }
 
     /// The layers, for a forward pass to append to.

@@ -77,6 +77,14 @@ pub enum PocketError {
         /// What the tool said.
         reason: String,
     },
+    /// A saved session cannot be written or restored.
+    #[error("session file: {fault}: {detail}")]
+    SessionFile {
+        /// What is wrong, for an app to act on.
+        fault: SessionFault,
+        /// Where, or what was found instead.
+        detail: String,
+    },
     /// The session is already generating.
     #[error("busy: this session is already generating")]
     Busy,
@@ -103,6 +111,45 @@ pub enum PocketError {
         /// The panic text or the broken invariant.
         reason: String,
     },
+}
+
+/// What is wrong with a saved session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionFault {
+    /// The file is not there or cannot be read.
+    #[error("it cannot be read")]
+    Unreadable,
+    /// The file could not be written; what was there before still is.
+    #[error("it cannot be written")]
+    Unwritable,
+    /// The file is something else.
+    #[error("it is no saved session")]
+    NotASession,
+    /// A later version of this library wrote it.
+    #[error("another version of the format")]
+    OtherVersion,
+    /// The end of the file is missing.
+    #[error("it is truncated")]
+    Truncated,
+    /// The file is not what was written.
+    #[error("it is damaged")]
+    Damaged,
+    /// The file is encrypted, and no key was given.
+    #[error("a key is needed")]
+    KeyMissing,
+    /// The file is encrypted with another key.
+    #[error("the key is wrong")]
+    WrongKey,
+    /// A key was given, and the file is not encrypted.
+    #[error("it is not encrypted")]
+    NotEncrypted,
+    /// Another model's session.
+    #[error("another model's session")]
+    OtherModel,
+    /// The same model, with another chat template.
+    #[error("another chat template")]
+    OtherTemplate,
 }
 
 impl PocketError {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! ```no_run
-//! use pocketlm::{GenerateOptions, LoadOptions, LocalModel, SessionOptions};
+//! use pocketlm::{GenerateOptions, LoadControl, LoadOptions, LocalModel, SessionOptions};
 //!
 //! # fn main() -> pocketlm::Result<()> {
 //! let model = LocalModel::load("model.gguf", LoadOptions::default())?;
@@ -34,12 +34,17 @@
 //! | [`gguf`] | the file format |
 //! | [`error`] | what can go wrong |
 
+#[cfg(test)]
+extern crate self as pocketlm; // the nano models are written for other crates
+
 pub mod cache;
 pub mod chat;
+pub mod constrain;
 pub mod error;
 pub mod gguf;
 pub mod kernels;
 pub mod model;
+pub mod plan;
 pub mod quant;
 pub mod sample;
 pub mod session;
@@ -47,11 +52,13 @@ pub mod speculate;
 pub mod tokenizer;
 
 pub use cache::KvCache;
-pub use chat::{Message, Role};
-pub use error::{PocketError, Result};
+pub use chat::{Message, Role, ToolCall, ToolSpec};
+pub use constrain::OutputFormat;
+pub use error::{PocketError, Result, SessionFault};
+pub use plan::{Fit, Plan, Suggestion};
 pub use sample::SampleOptions;
 pub use session::{
-    Canceller, DeviceChoice, Event, FinishReason, GenerateOptions, LoadOptions, LocalModel,
-    ModelInfo, ModelSession, Notice, PositionScore, Response, ResponseStream, SessionOptions,
-    Speculation, Usage,
+    Canceller, Completer, ContextPolicy, DeviceChoice, Event, FinishReason, FunctionTool,
+    GenerateOptions, LoadControl, LoadOptions, LocalModel, ModelInfo, ModelSession, Notice,
+    PositionScore, Response, ResponseStream, SessionOptions, Speculation, Tool, Usage,
 };

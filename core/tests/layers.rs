@@ -14,6 +14,8 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("speculate", 5),
     ("tokenizer", 5),
     ("chat", 6),
+    ("constrain", 6),
+    ("plan", 6),
     ("session", 7),
 ];
 

@@ -1,6 +1,8 @@
 //! The crate's integration tests, in one binary.
 
+mod calls;
 mod chat;
+mod constrain;
 mod divergence;
 mod gguf;
 mod golden;
@@ -10,7 +12,9 @@ mod kernels;
 mod layers;
 mod nano;
 mod quant;
+mod reasoning;
 mod sample;
 mod session;
 mod speculation;
 mod tokenizer;
+mod tools;

@@ -1,5 +1,10 @@
 //! Conversations on a nano model: turns, what ends them, what undoes them.
 
+mod completion;
+mod lifecycle;
+mod memory;
+mod saved;
+
 use pocketlm::gguf::{Gguf, TensorType};
 use pocketlm::{
     DeviceChoice, Event, FinishReason, GenerateOptions, LoadOptions, LocalModel, Message,
@@ -272,6 +277,62 @@ fn scores_are_the_log_probabilities_of_a_continuation() {
         model.score(&ids[..1], &vec![3; 1000], 1),
         Err(PocketError::ContextExceeded { .. })
     ));
+}
+
+#[test]
+fn a_fork_goes_its_own_way() {
+    let model = model(None);
+    let options = greedy(&model, 8);
+    let session = session(&model);
+    session.respond("and hello", &options).expect("answers");
+    let fork = session.fork().expect("forks");
+    let left = session.respond("again", &options).expect("answers");
+    let right = fork.respond("the user", &options).expect("answers");
+    assert_eq!(left.usage.cached_tokens, right.usage.cached_tokens);
+    assert!(right.usage.cached_tokens > 0, "{:?}", right.usage);
+    // Each is as if the other were not.
+    let alone = self::session(&model);
+    alone.respond("and hello", &options).expect("answers");
+    let expected = alone.respond("the user", &options).expect("answers");
+    assert_eq!(right.text, expected.text);
+    assert_eq!(session.transcript().expect("idle").len(), 5);
+    assert_eq!(fork.transcript().expect("idle").len(), 5);
+}
+
+#[test]
+fn rewinding_takes_turns_back() {
+    let model = model(None);
+    let options = greedy(&model, 8);
+    let session = session(&model);
+    let first = session.respond("and hello", &options).expect("answers");
+    let second = session.respond("again", &options).expect("answers");
+    assert!(matches!(
+        session.rewind(3),
+        Err(PocketError::InvalidArgument { .. })
+    ));
+    session.rewind(2).expect("nothing to do");
+    session.rewind(1).expect("rewinds");
+    assert_eq!(session.transcript().expect("idle").len(), 3);
+    let repeated = session.respond("again", &options).expect("answers");
+    assert_eq!(repeated.text, second.text);
+    session.rewind(0).expect("rewinds");
+    assert_eq!(session.transcript().expect("idle").len(), 1);
+    let repeated = session.respond("and hello", &options).expect("answers");
+    assert_eq!(repeated.text, first.text);
+}
+
+#[test]
+fn tokens_are_counted_as_the_model_reads_them() {
+    let model = model(None);
+    let session = session(&model);
+    assert_eq!(session.token_count("hello the world").expect("counts"), 3);
+    // As text: spelled out, not the control token.
+    assert_eq!(session.token_count("<|im_end|>").expect("counts"), 10);
+    let before = session.transcript_tokens().expect("counts");
+    let answer = session.respond("and", &greedy(&model, 4)).expect("answers");
+    assert!(before > 3 && before < answer.usage.prompt_tokens);
+    let after = session.transcript_tokens().expect("counts");
+    assert!(after > answer.usage.prompt_tokens);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn json(file: &str) -> Value {
 }
 
 /// A vocabulary from the repository.
-fn vocabulary(name: &str) -> Gguf {
+pub fn vocabulary(name: &str) -> Gguf {
     let packed = fs::read(path(&format!("ggml-vocab-{name}.gguf.xz"))).expect("a data file");
     let mut bytes = Vec::new();
     lzma_rs::xz_decompress(&mut packed.as_slice(), &mut bytes).expect("unpacks");

@@ -1,6 +1,7 @@
 //! The keys and values of one layer.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -38,6 +39,23 @@ const NAMES: &[(&str, KvType)] = &[
     ("q8_0", KvType::Q8_0),
     ("f32", KvType::F32),
 ];
+
+impl KvType {
+    /// Bytes that the keys and values of one position take in a layer.
+    pub fn position_bytes(self, kv_heads: usize, head_dim: usize) -> usize {
+        let elements = 2 * kv_heads * head_dim;
+        match self {
+            Self::F16 => elements * size_of::<f16>(),
+            Self::F32 => elements * size_of::<f32>(),
+            Self::Q8_0 => elements + 2 * kv_heads * head_dim.div_ceil(Q8_BLOCK) * size_of::<f16>(),
+        }
+    }
+
+    /// Bytes that `positions` positions take in a layer in host memory: whole pages.
+    pub fn host_bytes(self, kv_heads: usize, head_dim: usize, positions: usize) -> usize {
+        positions.next_multiple_of(PAGE) * self.position_bytes(kv_heads, head_dim)
+    }
+}
 
 impl fmt::Display for KvType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +104,8 @@ macro_rules! host {
     };
 }
 
+mod positions;
+
 impl KvLayer {
     /// An empty cache in host memory.
     pub fn host(ty: KvType, kv_heads: usize, head_dim: usize) -> Self {
@@ -111,6 +131,16 @@ impl KvLayer {
     pub fn truncate(&mut self, len: usize) {
         // A GPU cache is a buffer of fixed size in which later positions are overwritten.
         host!(self, kv => kv.truncate(len), _ => {});
+    }
+
+    /// Makes room for the positions `positions`, the first of which is at most one past the last
+    /// page's end. Writing them then allocates nothing.
+    ///
+    /// Pages live long, and what a pass works on does not. Allocated in turn, layer by layer, they
+    /// would leave holes between them that fit nothing: glibc then kept six times as much memory
+    /// as was in use.
+    pub fn prepare(&mut self, positions: Range<usize>) {
+        host!(self, kv => kv.prepare(positions), _ => {});
     }
 
     /// Bytes of memory held for this layer (pages shared with a fork are counted in both).
@@ -162,12 +192,23 @@ impl<P: Page> HostKv<P> {
     /// Writes the keys and values (`[kv_heads · head_dim]` each) of one position, which is at most
     /// one past the last page's end.
     pub fn write(&mut self, position: usize, keys: &[f32], values: &[f32]) {
-        let (page, slot) = (position / PAGE, position % PAGE);
-        while self.pages.len() <= page {
+        self.page_mut(position / PAGE)
+            .write(position % PAGE, keys, values);
+    }
+
+    fn prepare(&mut self, positions: Range<usize>) {
+        for index in positions.start / PAGE..positions.end.div_ceil(PAGE) {
+            self.page_mut(index);
+        }
+    }
+
+    /// The page `index`, at most one past the last; a copy of its own when it was shared.
+    fn page_mut(&mut self, index: usize) -> &mut P {
+        while self.pages.len() <= index {
             self.pages
                 .push(Arc::new(P::new(self.kv_heads, self.head_dim)));
         }
-        Arc::make_mut(&mut self.pages[page]).write(slot, keys, values);
+        Arc::make_mut(&mut self.pages[index])
     }
 
     fn truncate(&mut self, len: usize) {

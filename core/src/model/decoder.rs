@@ -14,6 +14,16 @@ pub struct Layer {
     pub mlp: Mlp,
 }
 
+/// How a pass ended.
+pub enum Pass {
+    /// With the logits of the rows asked for: `[outputs, vocab]`.
+    Logits(Box<Tensor<2>>),
+    /// With keys and values only: no logits were asked for.
+    Cached,
+    /// Before its end.
+    Stopped,
+}
+
 /// A whole model, ready to run.
 pub struct Decoder {
     /// `[vocab, dim]`.
@@ -89,6 +99,25 @@ impl Decoder {
         cache: &mut KvCache,
         outputs: usize,
     ) -> Result<Option<Tensor<2>>> {
+        match self.forward_while(compute, ids, cache, outputs, &|| true)? {
+            Pass::Logits(logits) => Ok(Some(*logits)),
+            Pass::Cached | Pass::Stopped => Ok(None),
+        }
+    }
+
+    /// [`Decoder::forward`], as long as `go_on` says so before each layer. A pass that is stopped
+    /// leaves the tokens of `cache` as they were.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward`].
+    pub fn forward_while(
+        &self,
+        compute: &Compute,
+        ids: &[u32],
+        cache: &mut KvCache,
+        outputs: usize,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Pass> {
         let (n, position) = (ids.len(), cache.len());
         if let Some(id) = ids.iter().find(|id| **id as usize >= self.embedding.rows) {
             return Err(PocketError::invalid(
@@ -103,6 +132,7 @@ impl Decoder {
             ));
         }
         cache.reserve(n)?;
+        cache.prepare(n);
 
         let ropes: Vec<_> = self
             .ropes
@@ -111,6 +141,9 @@ impl Decoder {
             .collect();
         let mut x = compute.embed(ids, &self.embedding, self.embedding_scale); // [n, dim]
         for (layer, kv) in self.layers.iter().zip(cache.layers_mut()) {
+            if !go_on() {
+                return Ok(Pass::Stopped);
+            }
             let (attention, mlp) = (&layer.attention, &layer.mlp);
             let rope = &ropes[attention.rope];
             let q = compute.qkv(&x, attention, rope, kv, position); // [n, heads · head_dim]
@@ -120,6 +153,9 @@ impl Decoder {
             x = compute.matmul_add(h, &mlp.down, mlp.post_norm.as_ref(), x);
         }
         cache.commit(ids);
-        Ok((outputs > 0).then(|| compute.head(x, n - outputs, outputs, &self.head)))
+        Ok(match outputs {
+            0 => Pass::Cached,
+            _ => Pass::Logits(Box::new(compute.head(x, n - outputs, outputs, &self.head))),
+        })
     }
 }

@@ -17,12 +17,12 @@ mod qwen2;
 mod qwen3;
 mod source;
 
-pub use decoder::{Decoder, Layer};
-pub use source::Source;
+pub use decoder::{Decoder, Layer, Pass};
+pub use source::{Reading, Source};
 
 use crate::error::{PocketError, Result};
 use crate::gguf::Gguf;
-use crate::kernels::Compute;
+use crate::kernels::{Compute, cpu};
 
 /// A row of [`ARCHITECTURES`].
 pub struct Architecture {
@@ -75,6 +75,30 @@ pub static ARCHITECTURES: &[Architecture] = &[
 /// [`PocketError::CorruptModel`] naming the missing or misshapen tensor or key, and the errors of
 /// placing weights on a GPU.
 pub fn load(gguf: &Gguf, compute: &Compute, context: Option<usize>) -> Result<Decoder> {
+    read(gguf, compute, context, Reading::Whole(&|_| true))
+}
+
+/// The decoder of `gguf` as far as its header tells: every shape and format, mapped matrices that
+/// nobody has read, ones in place of vectors. For questions about sizes.
+///
+/// # Errors
+/// As [`load`].
+pub fn outline(gguf: &Gguf, context: Option<usize>) -> Result<Decoder> {
+    // One thread is the caller's own: none is started.
+    let compute = Compute::Cpu(cpu::Engine::new(1));
+    read(gguf, &compute, context, Reading::Outline)
+}
+
+/// [`load`], reading as much as `reading` says.
+///
+/// # Errors
+/// As [`load`]; [`PocketError::Internal`] when `reading` stopped it.
+pub fn read(
+    gguf: &Gguf,
+    compute: &Compute,
+    context: Option<usize>,
+    reading: Reading<'_>,
+) -> Result<Decoder> {
     let name = gguf.metadata().require_str("general.architecture")?;
     let architecture = ARCHITECTURES
         .iter()
@@ -86,7 +110,7 @@ pub fn load(gguf: &Gguf, compute: &Compute, context: Option<usize>) -> Result<De
                 known.join(", ")
             ))
         })?;
-    let source = Source::new(gguf, name, compute, context)?;
+    let source = Source::new(gguf, name, compute, context, reading)?;
     let decoder = (architecture.load)(&source)?;
     source.refuse_unread()?;
     Ok(decoder)

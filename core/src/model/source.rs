@@ -18,11 +18,22 @@ const MAX_DIM: usize = 1 << 20;
 const MAX_LAYERS: usize = 1 << 12;
 const MAX_CONTEXT: usize = 1 << 26;
 
+/// What is read of a file.
+#[derive(Clone, Copy)]
+pub enum Reading<'a> {
+    /// Everything. The function gets the bytes of each tensor once it is in its place; when it
+    /// returns false, reading ends with an error.
+    Whole(&'a dyn Fn(u64) -> bool),
+    /// Metadata and shapes: matrices are mapped as they always are, but vectors are all ones.
+    Outline,
+}
+
 /// A model file as the pages see it.
 pub struct Source<'a> {
     gguf: &'a Gguf,
     prefix: &'a str,
     compute: &'a Compute,
+    reading: Reading<'a>,
     /// Names of the tensors that a page has asked for.
     read: RefCell<HashSet<&'a str>>,
     /// Elements of a hidden state.
@@ -46,11 +57,13 @@ impl<'a> Source<'a> {
         prefix: &'a str,
         compute: &'a Compute,
         context: Option<usize>,
+        reading: Reading<'a>,
     ) -> Result<Self> {
         let mut source = Self {
             gguf,
             prefix,
             compute,
+            reading,
             read: RefCell::default(),
             dim: 0,
             layers: 0,
@@ -212,26 +225,43 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// Tells that the tensor `name` is where it belongs.
+    fn placed(&self, name: &str) -> Result<()> {
+        let bytes = self.gguf.tensor(name).map_or(0, |info| info.byte_len);
+        match self.reading {
+            Reading::Whole(go_on) if !go_on(bytes) => Err(PocketError::Internal {
+                reason: "loading was stopped by its caller".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// The matrix `name`, `[rows, cols]`.
     pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
-        self.compute.place_matrix(self.mapped(name, rows, cols)?)
+        let matrix = self.compute.place_matrix(self.mapped(name, rows, cols)?)?;
+        self.placed(name)?;
+        Ok(matrix)
     }
 
     /// A matrix whose rows are several matrices one after the other, taken apart.
     pub fn matrix_parts(&self, name: &str, rows: &[usize], cols: usize) -> Result<Vec<Matrix>> {
         let whole = self.mapped(name, rows.iter().sum(), cols)?;
         let mut first = 0;
-        rows.iter()
-            .map(|n| {
-                let part = whole.slice_rows(first..first + n);
-                first += n;
-                self.compute.place_matrix(part)
-            })
-            .collect()
+        let parts = rows.iter().map(|n| {
+            let part = whole.slice_rows(first..first + n);
+            first += n;
+            self.compute.place_matrix(part)
+        });
+        let parts = parts.collect::<Result<_>>()?;
+        self.placed(name)?;
+        Ok(parts)
     }
 
     fn values(&self, name: &str, len: usize) -> Result<Vec<f32>> {
         let matrix = self.mapped(name, 1, len)?;
+        if let Reading::Outline = self.reading {
+            return Ok(vec![1.0; len]);
+        }
         let mut values = vec![0f32; len];
         (matrix.format.dequantize)(matrix.host(), &mut values);
         Ok(values)
@@ -239,8 +269,10 @@ impl<'a> Source<'a> {
 
     /// The vector `name`, `[len]`.
     pub fn vector(&self, name: &str, len: usize) -> Result<Vector> {
-        self.compute
-            .place_vector(Vector::new(self.values(name, len)?))
+        let values = Vector::new(self.values(name, len)?);
+        let vector = self.compute.place_vector(values)?;
+        self.placed(name)?;
+        Ok(vector)
     }
 
     /// `{stem}.weight` and, where the file has it, `{stem}.bias`.

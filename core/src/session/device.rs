@@ -7,7 +7,7 @@ use crate::error::{PocketError, Result};
 use crate::kernels::{Compute, KvType, cpu};
 
 use super::event::Notice;
-use super::model::LoadOptions;
+use super::load::LoadOptions;
 
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

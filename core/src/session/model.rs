@@ -1,40 +1,23 @@
 //! A loaded model: weights, tokenizer, template and device, shared by its sessions.
 
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::cache::KvCache;
 use crate::chat::ChatTemplate;
+use crate::constrain::Grammars;
 use crate::error::{PocketError, Result};
-use crate::gguf::Gguf;
-use crate::kernels::{Compute, KvType, cpu};
-use crate::model::{self, Decoder};
+use crate::kernels::Compute;
+use crate::model::{Decoder, Pass};
 use crate::tokenizer::Tokenizer;
 
 use super::conversation::{ModelSession, SessionOptions};
-use super::device::{self, DeviceChoice};
 use super::event::Notice;
 use super::info::ModelInfo;
-
-/// The context a model gets when the caller names none and the file allows as much.
-pub const DEFAULT_CONTEXT: usize = 4096;
-
-/// How to load a model.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LoadOptions {
-    /// Where to run.
-    pub device: DeviceChoice,
-    /// CPU threads; as many as the process may run at once by default.
-    pub threads: Option<usize>,
-    /// Positions a session may use; [`DEFAULT_CONTEXT`] by default, never more than the file's.
-    pub context: Option<usize>,
-    /// The instruction set of the CPU kernels; the best of this CPU by default. All give the same
-    /// results: a lower one is for tests and measurements.
-    pub cpu_level: Option<cpu::Level>,
-    /// How keys and values are kept on the CPU: f16 by default, 8-bit blocks in about half the memory.
-    pub kv: KvType,
-}
+use super::lifecycle::Lifecycle;
+use super::persist::Identity;
+use super::prefix_store::PrefixStore;
+use super::stream::Canceller;
 
 /// A loaded model. Cloning shares it.
 #[derive(Clone)]
@@ -42,68 +25,84 @@ pub struct LocalModel {
     pub(super) inner: Arc<Inner>,
 }
 
+/// What the handles of a model share.
 pub(super) struct Inner {
-    pub decoder: Decoder,
-    pub compute: Compute,
     pub tokenizer: Tokenizer,
     pub template: Option<ChatTemplate>,
+    /// Built when a format is asked for first: it takes as long as the rest of loading.
+    grammars: OnceLock<Grammars>,
+    pub lifecycle: Arc<Lifecycle>,
+    pub prefixes: PrefixStore,
+    /// Logits of a position.
+    pub vocab: usize,
+    /// Gone once the model is closed.
+    runtime: RwLock<Option<Arc<Runtime>>>,
     info: ModelInfo,
     notices: Vec<Notice>,
+    device: String,
+    device_name: &'static str,
+    context: usize,
+    bytes_per_token: u64,
+}
+
+/// What takes memory, threads or a device, and is freed when the model is closed.
+pub(super) struct Runtime {
+    pub decoder: Decoder,
+    pub compute: Compute,
+    pub identity: Identity,
+}
+
+impl Inner {
+    /// A model whose sessions share beginnings of prompts in at most `shared_bytes`.
+    pub fn new(
+        runtime: Runtime,
+        tokenizer: Tokenizer,
+        template: Option<ChatTemplate>,
+        info: ModelInfo,
+        notices: Vec<Notice>,
+        shared_bytes: u64,
+    ) -> Self {
+        Self {
+            tokenizer,
+            template,
+            grammars: OnceLock::new(),
+            lifecycle: Arc::default(),
+            prefixes: PrefixStore::new(shared_bytes),
+            vocab: runtime.decoder.vocab(),
+            info,
+            notices,
+            device: runtime.compute.describe(),
+            device_name: runtime.compute.name(),
+            context: runtime.decoder.context,
+            bytes_per_token: runtime.decoder.bytes_per_token(),
+            runtime: RwLock::new(Some(Arc::new(runtime))),
+        }
+    }
 }
 
 impl LocalModel {
-    /// Maps the GGUF file at `path` and makes it ready to run. On the CPU this reads the header
-    /// and the small tensors only: the weights stay in the file mapping.
-    ///
-    /// # Errors
-    /// [`PocketError::ModelNotFound`], [`PocketError::CorruptModel`] and
-    /// [`PocketError::UnsupportedModel`] naming what is wrong, [`PocketError::DeviceUnavailable`]
-    /// when a GPU was asked for and there is none, [`PocketError::InvalidArgument`] for options.
-    pub fn load(path: impl AsRef<Path>, options: LoadOptions) -> Result<Self> {
-        Self::from_gguf(&Gguf::open(path.as_ref())?, &options)
+    pub(super) fn new(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
-    /// Makes an open file ready to run.
+    /// Weights and device, kept alive for as long as the caller holds them.
     ///
     /// # Errors
-    /// As [`LocalModel::load`].
-    pub fn from_gguf(gguf: &Gguf, options: &LoadOptions) -> Result<Self> {
-        let info = ModelInfo::from_gguf(gguf)?;
-        let context = context(&info, options.context)?;
-        let (compute, notice) = device::open(options)?;
-        let decoder = model::load(gguf, &compute, Some(context))?;
-        let tokenizer = Tokenizer::from_gguf(gguf)?;
-        if tokenizer.vocab_size() > decoder.vocab() {
-            return Err(PocketError::corrupt(
-                format!(
-                    "{} tokens, but logits for {}",
-                    tokenizer.vocab_size(),
-                    decoder.vocab()
-                ),
-                "tokenizer.ggml.tokens",
-            ));
-        }
-        let template = ChatTemplate::from_gguf(gguf, &tokenizer)?;
-        let mut notices: Vec<Notice> = notice.into_iter().collect();
-        if template.is_none() {
-            notices.push(Notice::NoChatTemplate);
-        }
-        tracing::info!(
-            architecture = info.architecture,
-            device = compute.describe(),
-            context,
-            "model loaded"
-        );
-        Ok(Self {
-            inner: Arc::new(Inner {
-                decoder,
-                compute,
-                tokenizer,
-                template,
-                info,
-                notices,
-            }),
-        })
+    /// [`PocketError::Closed`].
+    pub(super) fn runtime(&self) -> Result<Arc<Runtime>> {
+        let runtime = self.inner.runtime.read();
+        let runtime = runtime.unwrap_or_else(PoisonError::into_inner);
+        runtime.clone().ok_or(PocketError::Closed)
+    }
+
+    /// Frees weights and device.
+    pub(super) fn free(&self) {
+        let runtime = self.inner.runtime.write();
+        let runtime = runtime.unwrap_or_else(PoisonError::into_inner).take();
+        // Threads are joined with no lock held.
+        drop(runtime);
     }
 
     /// Facts about the file.
@@ -118,22 +117,22 @@ impl LocalModel {
 
     /// A sentence about the device in use.
     pub fn device(&self) -> String {
-        self.inner.compute.describe()
+        self.inner.device.clone()
     }
 
     /// The device's name: `cpu`, `gpu` or `reference`.
     pub fn device_name(&self) -> &'static str {
-        self.inner.compute.name()
+        self.inner.device_name
     }
 
     /// Positions a session may use.
     pub fn context(&self) -> usize {
-        self.inner.decoder.context
+        self.inner.context
     }
 
     /// Bytes of weights that one generated token reads.
     pub fn bytes_per_token(&self) -> u64 {
-        self.inner.decoder.bytes_per_token()
+        self.inner.bytes_per_token
     }
 
     /// The model's tokenizer.
@@ -141,10 +140,27 @@ impl LocalModel {
         &self.inner.tokenizer
     }
 
+    /// What output formats are compiled with; built at the first call.
+    ///
+    /// # Errors
+    /// [`PocketError::UnsupportedModel`] for a vocabulary that is too large for it.
+    pub fn grammars(&self) -> Result<&Grammars> {
+        let shared = &self.inner.grammars;
+        match shared.get() {
+            Some(grammars) => Ok(grammars),
+            None => {
+                // Two sessions may both build it; one of the two is kept.
+                let built = Grammars::new(self.tokenizer())?;
+                Ok(shared.get_or_init(|| built))
+            }
+        }
+    }
+
     /// A new conversation.
     ///
     /// # Errors
-    /// [`PocketError::InsufficientMemory`] when a GPU cannot hold its cache.
+    /// [`PocketError::InsufficientMemory`] when a GPU cannot hold its cache,
+    /// [`PocketError::Closed`].
     pub fn session(&self, options: SessionOptions) -> Result<ModelSession> {
         ModelSession::new(self.clone(), options)
     }
@@ -152,9 +168,10 @@ impl LocalModel {
     /// An empty cache, for use with [`LocalModel::evaluate`].
     ///
     /// # Errors
-    /// [`PocketError::InsufficientMemory`] when a GPU cannot hold it.
+    /// [`PocketError::InsufficientMemory`] when a GPU cannot hold it, [`PocketError::Closed`].
     pub fn new_cache(&self) -> Result<KvCache> {
-        self.inner.decoder.new_cache(&self.inner.compute)
+        let runtime = self.runtime()?;
+        runtime.decoder.new_cache(&runtime.compute)
     }
 
     /// The primitive beneath sessions: runs `ids` after what `cache` holds and returns the logits
@@ -162,12 +179,30 @@ impl LocalModel {
     ///
     /// # Errors
     /// [`PocketError::ContextExceeded`], [`PocketError::InvalidArgument`] for an id outside the
-    /// vocabulary, [`PocketError::DeviceLost`].
+    /// vocabulary, [`PocketError::DeviceLost`], [`PocketError::Closed`].
     pub fn evaluate(&self, ids: &[u32], cache: &mut KvCache, outputs: usize) -> Result<Vec<f32>> {
-        let inner = &self.inner;
-        match inner.decoder.forward(&inner.compute, ids, cache, outputs)? {
-            Some(logits) => inner.compute.read(logits),
-            None => Ok(Vec::new()),
+        let logits = self.evaluate_until(ids, cache, outputs, &Canceller::default())?;
+        Ok(logits.unwrap_or_default())
+    }
+
+    /// [`LocalModel::evaluate`], or `None` when `canceller` stopped it between two layers.
+    ///
+    /// # Errors
+    /// As [`LocalModel::evaluate`].
+    pub(super) fn evaluate_until(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        outputs: usize,
+        canceller: &Canceller,
+    ) -> Result<Option<Vec<f32>>> {
+        let runtime = self.runtime()?;
+        let (decoder, compute) = (&runtime.decoder, &runtime.compute);
+        let go_on = || !canceller.is_cancelled();
+        match decoder.forward_while(compute, ids, cache, outputs, &go_on)? {
+            Pass::Logits(logits) => compute.read(*logits).map(Some),
+            Pass::Cached => Ok(Some(Vec::new())),
+            Pass::Stopped => Ok(None),
         }
     }
 }
@@ -176,20 +211,7 @@ impl fmt::Debug for LocalModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalModel")
             .field("info", &self.inner.info)
-            .field("device", &self.device())
+            .field("device", &self.inner.device)
             .finish()
-    }
-}
-
-/// The context to run with: what the caller asks for, within what the file allows.
-fn context(info: &ModelInfo, wanted: Option<usize>) -> Result<usize> {
-    let trained = info.context.unwrap_or(DEFAULT_CONTEXT);
-    match wanted {
-        None => Ok(trained.min(DEFAULT_CONTEXT)),
-        Some(wanted) if wanted == 0 || wanted > trained => Err(PocketError::invalid(
-            "context",
-            format!("{wanted} is not in 1..={trained}, what the model was made for"),
-        )),
-        Some(wanted) => Ok(wanted),
     }
 }

@@ -1,5 +1,6 @@
 //! What a caller may ask of one answer.
 
+use crate::constrain::OutputFormat;
 use crate::error::{PocketError, Result};
 use crate::sample::SampleOptions;
 
@@ -16,6 +17,11 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// Whether several tokens are computed in one pass. Changes how long it takes, not what is said.
     pub speculation: Speculation,
+    /// What the answer must look like; anything by default. See `docs/structured-output.md`.
+    pub format: Option<OutputFormat>,
+    /// Tokens of thinking after which a reasoning model has to answer: the end of its thinking is put
+    /// into the text. `None` lets it think as long as it likes, 0 not at all.
+    pub reasoning_budget: Option<usize>,
 }
 
 impl GenerateOptions {

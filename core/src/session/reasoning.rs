@@ -4,6 +4,12 @@
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
+/// The tags, which some vocabularies have as control tokens.
+pub const TAGS: &[&str] = &[OPEN, CLOSE];
+
+/// What ends the thinking of a model that does not end it itself, as models write it.
+pub const FORCED_CLOSE: &str = "\n</think>\n\n";
+
 /// A piece of output, told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -46,6 +52,11 @@ impl Splitter {
     /// Whether a rendered prompt leaves the model inside its thinking.
     pub fn prompt_opens(prompt: &str) -> bool {
         prompt.trim_end().ends_with(OPEN)
+    }
+
+    /// Whether the text so far ends inside the thinking.
+    pub fn is_thinking(&self) -> bool {
+        self.state == State::Thinking
     }
 
     /// What can be told of the text so far after `delta`.

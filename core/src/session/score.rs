@@ -33,7 +33,7 @@ impl LocalModel {
         continuation: &[u32],
         top: usize,
     ) -> Result<Vec<PositionScore>> {
-        let vocab = self.inner.decoder.vocab();
+        let vocab = self.inner.vocab;
         let Some((last, before)) = prompt.split_last() else {
             return Err(PocketError::invalid(
                 "prompt_ids",

@@ -40,7 +40,7 @@ impl PartialEq for Speculation {
 }
 
 /// Chances that a guess of a looked-up match comes true, by class, before anything is known.
-const LOOKUP_CHANCES: [f64; Lookup::CLASSES] = [0.3, 0.55, 0.75, 0.9];
+const LOOKUP_CHANCES: [f64; Lookup::CLASSES] = [0.4, 0.3, 0.55, 0.75, 0.9];
 
 /// The same for a model's guesses, which are dropped where it is not sure itself.
 const DRAFT_CHANCES: [f64; 1] = [0.75];
@@ -86,9 +86,20 @@ impl Speculator {
         })
     }
 
-    /// Whether this is a guesser of `kind`.
-    pub fn is(&self, kind: &Speculation) -> bool {
-        self.kind == *kind
+    /// The guesser in `slot`, or a new one in its place when that is of another kind.
+    ///
+    /// # Errors
+    /// As [`Speculator::new`].
+    pub fn reuse<'s>(
+        slot: &'s mut Option<Self>,
+        kind: &Speculation,
+        target: &LocalModel,
+    ) -> Result<&'s mut Self> {
+        let other = slot.take().filter(|speculator| speculator.kind == *kind);
+        Ok(slot.insert(match other {
+            Some(same) => same,
+            None => Self::new(kind, target)?,
+        }))
     }
 
     /// Begins an answer to `prompt`.
@@ -105,7 +116,7 @@ impl Speculator {
     /// # Errors
     /// Those of the drafting model.
     pub fn draft(&mut self, ids: &[u32], room: usize) -> Result<Draft> {
-        let start = Instant::now();
+        let mut start = Some(Instant::now());
         let pace = &self.pace;
         let worth = |class| pace.worth(class).min(room);
         let draft = match &mut self.source {
@@ -116,10 +127,16 @@ impl Speculator {
             }
             Source::Model(drafter) => {
                 drafter.accept(ids)?;
+                if drafter.behind() > MOST + 1 {
+                    // Reading a prompt says nothing of what a guess takes.
+                    start = None;
+                }
                 drafter.draft(&worth)?
             }
         };
-        self.pace.note_guesses(draft.ids.len(), start.elapsed());
+        if let Some(start) = start {
+            self.pace.note_guesses(draft.ids.len(), start.elapsed());
+        }
         Ok(draft)
     }
 
@@ -170,6 +187,11 @@ impl ModelDrafter {
         self.canceller = canceller.clone();
     }
 
+    /// Tokens that are not in the cache yet, about.
+    fn behind(&self) -> usize {
+        self.tokens.len().saturating_sub(self.cache.len())
+    }
+
     /// Runs all tokens that are not in the cache yet; the likeliest next one and its probability,
     /// or `None` when cancelled or out of context.
     fn next(&mut self) -> Result<Option<(u32, f64)>> {
@@ -181,11 +203,15 @@ impl ModelDrafter {
         let mut logits = Vec::new();
         let pieces = fresh.len().div_ceil(PREFILL_CHUNK);
         for (i, piece) in fresh.chunks(PREFILL_CHUNK).enumerate() {
-            if self.canceller.is_cancelled() {
-                return Ok(None);
-            }
             let outputs = usize::from(i + 1 == pieces);
-            logits = self.model.evaluate(piece, &mut self.cache, outputs)?;
+            let cache = &mut self.cache;
+            match self
+                .model
+                .evaluate_until(piece, cache, outputs, &self.canceller)?
+            {
+                Some(all) => logits = all,
+                None => return Ok(None),
+            }
         }
         let logits = &logits[..self.vocab];
         let id = argmax(logits)?;

@@ -1,33 +1,39 @@
 //! One turn: prefill, then decode until something ends it.
 //!
 //! ```text
-//! prompt ─→ prefill ─→ logits ─→ choose ids ─→ output ─→ events
-//!                        ↑          │ chosen ids, then guesses of what follows
+//! prompt ─→ prefill ─→ logits ─→ mask, choose ids ─→ output ─→ events
+//!                        ↑          │ chosen ids, forced ones, then guesses of what follows
 //!                        └── pass ←─┘ (guesses that do not come true leave the cache again)
 //! ```
 
 use std::time::Instant;
 
 use crate::cache::KvCache;
+use crate::chat::WrittenCall;
 use crate::error::Result;
 use crate::sample::Sampler;
 use crate::speculate::Draft;
 
 use super::event::{Event, FinishReason, Usage};
+use super::guide::Guide;
 use super::model::LocalModel;
 use super::options::GenerateOptions;
 use super::output::Output;
-use super::prompt::Prompt;
+use super::prompt::{self, Prompt};
 use super::speculation::Speculator;
 use super::stream::Canceller;
+use super::tools::ToolSet;
 
-/// Prompt tokens computed between two looks at the canceller.
-pub const PREFILL_CHUNK: usize = 128;
+/// Prompt tokens computed together; few in tests, so that the prompts of nano models have many
+/// pieces. The canceller is looked at before each layer of a piece.
+pub const PREFILL_CHUNK: usize = if cfg!(test) { 16 } else { 128 };
 
 /// What a turn works with.
 pub struct Turn<'a> {
     /// Answers.
     pub model: &'a LocalModel,
+    /// What the model may call.
+    pub tools: &'a ToolSet,
     /// What the caller asked for.
     pub options: &'a GenerateOptions,
     /// Ends the turn early.
@@ -40,6 +46,8 @@ pub struct Outcome {
     pub text: String,
     /// The thinking before it.
     pub reasoning: String,
+    /// The tools that the model wants to call.
+    pub calls: Vec<WrittenCall>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it took.
@@ -74,6 +82,11 @@ impl Turn<'_> {
     ) -> Result<Outcome> {
         self.options.validate()?;
         let start = Instant::now();
+        let closed = match self.options.reasoning_budget {
+            Some(0) if prompt.opens_thinking => Some(prompt.without_thinking(self.model)?),
+            _ => None,
+        };
+        let prompt = closed.as_ref().unwrap_or(prompt);
         let cached = cache.keep_prefix(&prompt.ids);
         // The prompt and the first generated token must fit.
         cache.reserve(prompt.ids.len() + 1 - cached)?;
@@ -91,23 +104,34 @@ impl Turn<'_> {
             let (kept, end) = answer.take(&mut logits, &draft.ids)?;
             // Guesses that did not come true were never part of the text.
             cache.truncate(cache.len() - (draft.ids.len() - kept));
-            if let Some(time) = pass {
-                speculator.learn(1 + draft.ids.len(), time, &draft, kept);
+            if let Some((tokens, time)) = pass {
+                speculator.learn(tokens, time, &draft, kept);
             }
+            let (closing, end) = match end {
+                None => answer.end_thinking()?,
+                end => (0, end),
+            };
             if let Some(finish) = end {
                 break finish;
             }
-            if cache.len() == cache.capacity() {
+            // The newest token and what was put after it are not in the cache yet.
+            let pending = 1 + closing;
+            if cache.len() + pending > cache.capacity() {
                 break FinishReason::ContextFull;
             }
-            let room = (cache.capacity() - cache.len() - 1).min(answer.left() - 1);
-            draft = speculator.draft(answer.newest(kept + 1), room)?;
-            let chosen = answer.newest(1);
+            let room = cache.capacity() - cache.len() - pending;
+            let (forced, end) = answer.force(room)?;
+            if let Some(finish) = end {
+                break finish;
+            }
+            let pending = pending + forced;
+            let room = (room - forced).min(answer.left() - 1);
+            draft = speculator.draft(answer.newest(kept + pending), room)?;
+            answer.drop_excluded(&mut draft)?;
+            let ids = [answer.newest(pending), &draft.ids].concat();
             let began = Instant::now();
-            logits =
-                self.model
-                    .evaluate(&[chosen, &draft.ids].concat(), cache, 1 + draft.ids.len())?;
-            pass = Some(began.elapsed());
+            logits = self.model.evaluate(&ids, cache, 1 + draft.ids.len())?;
+            pass = Some((ids.len(), began.elapsed()));
         };
         Ok(answer.end(finish))
     }
@@ -117,11 +141,14 @@ impl Turn<'_> {
         let mut logits = Vec::new();
         let pieces = ids.len().div_ceil(PREFILL_CHUNK);
         for (i, piece) in ids.chunks(PREFILL_CHUNK).enumerate() {
-            if self.canceller.is_cancelled() {
-                return Ok(None);
-            }
             let outputs = usize::from(i + 1 == pieces);
-            logits = self.model.evaluate(piece, cache, outputs)?;
+            match self
+                .model
+                .evaluate_until(piece, cache, outputs, self.canceller)?
+            {
+                Some(all) => logits = all,
+                None => return Ok(None),
+            }
         }
         Ok(Some(logits))
     }
@@ -131,9 +158,12 @@ impl Turn<'_> {
 struct Answer<'a> {
     turn: &'a Turn<'a>,
     sampler: Sampler,
+    guide: Guide,
     output: Output<'a>,
     /// Tokens generated.
     ids: Vec<u32>,
+    /// Of those, how many were thinking.
+    thoughts: usize,
     usage: Usage,
     first: Option<Instant>,
 }
@@ -147,8 +177,16 @@ impl<'a> Answer<'a> {
         Ok(Self {
             turn,
             sampler,
-            output: Output::new(turn.model, prompt.opens_thinking, turn.options, emit)?,
+            guide: Guide::new(turn.model, turn.options)?,
+            output: Output::new(
+                turn.model,
+                turn.tools,
+                prompt.opens_thinking,
+                turn.options,
+                emit,
+            )?,
             ids: Vec::new(),
+            thoughts: 0,
             usage: Usage {
                 prompt_tokens: prompt.ids.len(),
                 ..Usage::default()
@@ -166,9 +204,11 @@ impl<'a> Answer<'a> {
         for row in logits.chunks_exact_mut(width) {
             // Rows beyond the vocabulary pad some files' matrices; they name no token.
             let row = &mut row[..self.turn.model.tokenizer().vocab_size()];
+            self.guide.mask(row, self.output.is_thinking())?;
             let id = self.sampler.sample(row)?;
-            let end = self.accept(id);
-            let guessed = draft.get(kept) == Some(&id);
+            let end = self.accept(id)?;
+            // Where the thinking has to end, other tokens follow than those guessed.
+            let guessed = draft.get(kept) == Some(&id) && !self.thought_enough();
             if guessed {
                 kept += 1;
                 self.usage.accepted_tokens += 1;
@@ -180,10 +220,54 @@ impl<'a> Answer<'a> {
         Ok((kept, None))
     }
 
+    /// Takes what the output format forces next, at most `room` tokens: they run with the token
+    /// before them, and nobody need guess or choose them. How many, and whether the answer ends.
+    fn force(&mut self, room: usize) -> Result<(usize, Option<FinishReason>)> {
+        let mut forced = self.guide.forced(self.output.is_thinking())?;
+        // No more than runs between two looks at the canceller; the rest is forced next time.
+        forced.truncate(room.min(PREFILL_CHUNK));
+        for (taken, &id) in (1..).zip(&forced) {
+            let end = self.accept(id)?;
+            if end.is_some() {
+                return Ok((taken, end));
+            }
+        }
+        Ok((forced.len(), None))
+    }
+
+    /// Drops guesses from the first on that the output format excludes.
+    fn drop_excluded(&mut self, draft: &mut Draft) -> Result<()> {
+        let allowed = self.guide.allows(&draft.ids, self.output.is_thinking())?;
+        draft.ids.truncate(allowed);
+        Ok(())
+    }
+
+    /// Ends the thinking when its budget is used up: how many tokens that adds to the answer, and
+    /// whether they end it.
+    fn end_thinking(&mut self) -> Result<(usize, Option<FinishReason>)> {
+        if !self.thought_enough() {
+            return Ok((0, None));
+        }
+        let closing = prompt::closing(self.turn.model)?;
+        for (i, id) in closing.iter().enumerate() {
+            if let Some(finish) = self.accept(*id)? {
+                return Ok((i + 1, Some(finish)));
+            }
+        }
+        Ok((closing.len(), None))
+    }
+
+    fn thought_enough(&self) -> bool {
+        let budget = self.turn.options.reasoning_budget;
+        budget.is_some_and(|most| self.thoughts >= most) && self.output.is_thinking()
+    }
+
     /// Makes `id` part of the answer; whether that ends it.
-    fn accept(&mut self, id: u32) -> Option<FinishReason> {
+    fn accept(&mut self, id: u32) -> Result<Option<FinishReason>> {
+        let is_whole = self.guide.accept(id, self.output.is_thinking())?;
         self.sampler.accept(id);
         self.ids.push(id);
+        self.thoughts += usize::from(self.output.is_thinking());
         self.usage.generated_tokens += 1;
         self.usage.decode_time = self.first.get_or_insert_with(Instant::now).elapsed();
         if self
@@ -193,16 +277,19 @@ impl<'a> Answer<'a> {
             .end_of_generation()
             .contains(&id)
         {
-            return Some(FinishReason::EndOfTurn);
+            return Ok(Some(FinishReason::EndOfTurn));
         }
         if self.output.push(id) {
-            return Some(FinishReason::StopString);
+            return Ok(Some(FinishReason::StopString));
+        }
+        if is_whole {
+            return Ok(Some(FinishReason::EndOfTurn));
         }
         if self.left() == 0 {
-            return Some(FinishReason::MaxTokens);
+            return Ok(Some(FinishReason::MaxTokens));
         }
         let cancelled = self.turn.canceller.is_cancelled();
-        cancelled.then_some(FinishReason::Cancelled)
+        Ok(cancelled.then_some(FinishReason::Cancelled))
     }
 
     /// Tokens that may still be generated.
@@ -217,10 +304,11 @@ impl<'a> Answer<'a> {
     }
 
     fn end(self, finish: FinishReason) -> Outcome {
-        let (text, reasoning) = self.output.end(finish);
+        let said = self.output.end(finish);
         Outcome {
-            text,
-            reasoning,
+            text: said.text,
+            reasoning: said.reasoning,
+            calls: said.calls,
             finish,
             usage: self.usage,
         }

@@ -25,11 +25,15 @@ pub struct Lookup {
     newest: HashMap<[u32; SHORTEST], usize>,
     /// For each position, the end of the occurrence before of the run that ends there.
     before: Vec<Option<usize>>,
+    /// The place that the last guesses were taken from, as far as it was followed: an edit goes on
+    /// there after what it changed.
+    followed: Option<usize>,
 }
 
 impl Lookup {
-    /// Classes of certainty, by the length of the match: 3, 4 to 6, 7 to 14, and more.
-    pub const CLASSES: usize = 4;
+    /// Classes of certainty: the place followed before, then by the length of the match 3, 4 to 6,
+    /// 7 to 14, and more.
+    pub const CLASSES: usize = 5;
 
     /// An index of `tokens`.
     pub fn new(tokens: &[u32]) -> Self {
@@ -48,6 +52,11 @@ impl Lookup {
             }
             self.tokens.push(id);
             self.before.push(None);
+            if let Some(place) = &mut self.followed
+                && self.tokens.get(*place) == Some(&id)
+            {
+                *place += 1;
+            }
         }
     }
 
@@ -78,6 +87,21 @@ impl Lookup {
     }
 }
 
+/// How far from the place followed before a token is looked for.
+const NEAR: usize = 12;
+
+impl Lookup {
+    /// Where the last token of the text occurs near the place that was followed before: past a
+    /// change, an insertion or an omission.
+    fn near_place(&self) -> Option<usize> {
+        let (from, last) = (self.followed?, self.tokens.last()?);
+        let near = self
+            .tokens
+            .get(from..(from + NEAR).min(self.tokens.len() - 1))?;
+        near.iter().position(|id| id == last).map(|i| from + i + 1)
+    }
+}
+
 impl Drafter for Lookup {
     fn accept(&mut self, ids: &[u32]) -> Result<()> {
         self.extend(ids);
@@ -85,15 +109,20 @@ impl Drafter for Lookup {
     }
 
     fn draft(&mut self, worth: &dyn Fn(usize) -> usize) -> Result<Draft> {
-        let Some((end, length)) = self.longest_match() else {
-            return Ok(Draft::default());
+        let (end, class) = match (self.longest_match(), self.near_place()) {
+            (Some((end, length)), _) => (
+                end,
+                match length {
+                    ..4 => 1,
+                    4..7 => 2,
+                    7..15 => 3,
+                    _ => 4,
+                },
+            ),
+            (None, Some(end)) => (end, 0),
+            (None, None) => return Ok(Draft::default()),
         };
-        let class = match length {
-            ..4 => 0,
-            4..7 => 1,
-            7..15 => 2,
-            _ => 3,
-        };
+        self.followed = Some(end);
         // What followed then; where that runs into the end of the text, it goes on with itself.
         let period = self.tokens.len() - end;
         let ids = (0..worth(class)).map(|i| self.tokens[end + i % period]);
@@ -115,7 +144,7 @@ mod tests {
     #[test]
     fn what_followed_before_is_guessed() {
         let draft = guess(&[1, 2, 3, 4, 5, 9, 1, 2, 3], 2);
-        assert_eq!((draft.ids.as_slice(), draft.class), (&[4, 5][..], 0));
+        assert_eq!((draft.ids.as_slice(), draft.class), (&[4, 5][..], 1));
         assert!(guess(&[1, 2, 3, 4, 5, 9, 7, 2, 3], 2).ids.is_empty());
         assert!(guess(&[1, 2], 2).ids.is_empty());
         assert!(guess(&[1, 2, 3], 2).ids.is_empty());
@@ -128,6 +157,18 @@ mod tests {
         assert_eq!(guess(&tokens, 1).ids, [50]);
         let tokens = [2, 3, 4, 50, 2, 3, 4, 60, 7, 2, 3, 4];
         assert_eq!(guess(&tokens, 1).ids, [60]);
+    }
+
+    #[test]
+    fn an_edit_goes_on_after_what_it_changed() {
+        let mut lookup = Lookup::new(&[1, 2, 3, 4, 5, 6, 7, 8, 90, 1, 2, 3]);
+        assert_eq!(lookup.draft(&|_| 2).expect("no model").ids, [4, 5]);
+        // 4 is replaced by 40, and 5 follows as it did.
+        lookup.accept(&[40]).expect("no model");
+        assert!(lookup.draft(&|_| 2).expect("no model").ids.is_empty());
+        lookup.accept(&[5]).expect("no model");
+        let draft = lookup.draft(&|_| 2).expect("no model");
+        assert_eq!((draft.ids.as_slice(), draft.class), (&[6, 7][..], 0));
     }
 
     #[test]

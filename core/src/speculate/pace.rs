@@ -31,8 +31,8 @@ const MARGIN: f64 = 1.05;
 pub struct Pace {
     /// Seconds of a pass of `index + 1` tokens.
     cost: [Option<f64>; MOST + 1],
-    /// Seconds of one guess.
-    guess: f64,
+    /// Averages of the seconds it took to guess, and of the guesses made in them.
+    guessing: (f64, f64),
     /// For each class: what is believed, guesses checked, and guesses that came true.
     classes: Vec<(f64, f64, f64)>,
 }
@@ -42,7 +42,7 @@ impl Pace {
     pub fn new(chances: &[f64]) -> Self {
         Self {
             cost: [None; MOST + 1],
-            guess: 0.0,
+            guessing: (0.0, 0.0),
             classes: chances.iter().map(|chance| (*chance, 0.0, 0.0)).collect(),
         }
     }
@@ -50,6 +50,7 @@ impl Pace {
     /// Takes note of a pass of `tokens` tokens.
     pub fn note_pass(&mut self, tokens: usize, time: Duration) {
         if let (1, Some(one)) = (tokens, self.cost[0]) {
+            self.guessing.0 *= 1.0 - FORGIVE;
             for (i, cost) in self.cost.iter_mut().enumerate() {
                 let believed = one * (1.0 + SLOPE * i as f64);
                 if let Some(cost) = cost.as_mut().filter(|cost| **cost > believed) {
@@ -70,11 +71,11 @@ impl Pace {
         }
     }
 
-    /// Takes note of what `n` guesses cost to make.
+    /// Takes note of what it took to make `n` guesses, none perhaps.
     pub fn note_guesses(&mut self, n: usize, time: Duration) {
-        if n > 0 {
-            self.guess = KEEP * self.guess + (1.0 - KEEP) * time.as_secs_f64() / n as f64;
-        }
+        let (seconds, made) = &mut self.guessing;
+        *seconds = KEEP * *seconds + (1.0 - KEEP) * time.as_secs_f64();
+        *made = KEEP * *made + (1.0 - KEEP) * n as f64;
     }
 
     /// Takes note of guesses of `class`: of `drafted`, the first `accepted` came true.
@@ -98,13 +99,19 @@ impl Pace {
         };
         let chance = (belief * BELIEF + hits) / (BELIEF + checked);
         let plain = 1.0 / self.cost_of(1);
+        let (seconds, made) = self.guessing;
+        let guess = if seconds > 0.0 {
+            seconds / made.max(0.1)
+        } else {
+            0.0
+        };
         let (mut best, mut best_rate) = (0, plain * MARGIN);
         // Tokens that a pass with n guesses yields: the one after the last true guess, and those.
         let (mut expected, mut power) = (1.0, 1.0);
         for n in 1..=MOST {
             power *= chance;
             expected += power;
-            let rate = expected / (self.cost_of(n + 1) + n as f64 * self.guess);
+            let rate = expected / (self.cost_of(n + 1) + n as f64 * guess);
             if rate > best_rate {
                 (best, best_rate) = (n, rate);
             }

@@ -194,6 +194,37 @@ impl Tokenizer {
     /// # Errors
     /// `InvalidArgument` for a text longer than 1 GiB.
     pub fn encode(&self, text: &str, add_special: bool, special: Special<'_>) -> Result<Vec<u32>> {
+        let mut ids = Vec::with_capacity(text.len() / 4 + 2);
+        if add_special {
+            ids.extend(self.inner.first);
+        }
+        self.append(text, special, true, &mut ids)?;
+        if add_special {
+            ids.extend(self.inner.last);
+        }
+        Ok(ids)
+    }
+
+    /// The ids of a text that continues another: no space is put before it, as a SentencePiece
+    /// vocabulary does at the start of a text.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_continuing(&self, text: &str, special: Special<'_>) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        self.append(text, special, false, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// Appends the ids of `text`, which starts a sequence or follows a special token where
+    /// `is_start`.
+    fn append(
+        &self,
+        text: &str,
+        special: Special<'_>,
+        is_start: bool,
+        ids: &mut Vec<u32>,
+    ) -> Result<()> {
         if text.len() > MAX_TEXT {
             return Err(PocketError::invalid(
                 "text",
@@ -201,12 +232,8 @@ impl Tokenizer {
             ));
         }
         let inner = &*self.inner;
-        let mut ids = Vec::with_capacity(text.len() / 4 + 2);
         let mut merger = Merger::default();
-        if add_special {
-            ids.extend(inner.first);
-        }
-        let mut after_special = true;
+        let mut after_special = is_start;
         for fragment in inner.special.partition(text, special) {
             let range = match fragment {
                 Fragment::Token(id) => {
@@ -218,18 +245,15 @@ impl Tokenizer {
             };
             let part = text.get(range).unwrap_or_default();
             match &inner.family {
-                Family::BytePair(f) => f.encode(&inner.vocab, part, &mut merger, &mut ids),
+                Family::BytePair(f) => f.encode(&inner.vocab, part, &mut merger, ids),
                 Family::SentencePiece(f) => {
-                    f.encode(&inner.vocab, part, after_special, &mut merger, &mut ids);
+                    f.encode(&inner.vocab, part, after_special, &mut merger, ids);
                 }
-                Family::WordPiece(f) => f.encode(part, &mut ids),
+                Family::WordPiece(f) => f.encode(part, ids),
             }
             after_special = false;
         }
-        if add_special {
-            ids.extend(inner.last);
-        }
-        Ok(ids)
+        Ok(())
     }
 
     /// The text of a sequence of tokens. Control tokens are no text; bytes that are no UTF-8
@@ -244,11 +268,15 @@ impl Tokenizer {
 
     /// A detokenizer for a text that starts with the next token.
     pub fn detokenizer(&self) -> Detokenizer {
-        let strip_space = match &self.inner.family {
+        Detokenizer::new(self.inner.clone(), self.adds_space_prefix())
+    }
+
+    /// Whether the vocabulary puts a space before each text (SentencePiece, as Llama 2 uses it).
+    pub fn adds_space_prefix(&self) -> bool {
+        match &self.inner.family {
             Family::SentencePiece(f) => f.add_space_prefix(),
             Family::BytePair(_) | Family::WordPiece(_) => false,
-        };
-        Detokenizer::new(self.inner.clone(), strip_space)
+        }
     }
 
     /// A detokenizer for tokens that continue a text, such as generated ones after a prompt: a

@@ -1,12 +1,14 @@
 //! Writing an answer as it comes, and what is said about it afterwards.
 
 use anyhow::{Context, Result};
-use pocketlm::{Event, FinishReason, GenerateOptions, ModelSession, Usage};
+use pocketlm::chat::ToolCall;
+use pocketlm::{Event, FinishReason, GenerateOptions, ModelSession, ResponseStream, Usage};
 use serde_json::{Value, json};
 
 use crate::interrupt;
 use crate::model_choice::show_notice;
 use crate::output::Output;
+use crate::tools;
 
 /// An answer that has been written.
 pub struct Answer {
@@ -14,6 +16,8 @@ pub struct Answer {
     pub text: String,
     /// The thinking before it, where the model shows any.
     pub reasoning: String,
+    /// The tools that the model called.
+    pub calls: Vec<ToolCall>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it cost.
@@ -31,7 +35,14 @@ pub fn answer(
     options: &GenerateOptions,
     out: &mut Output,
 ) -> Result<Answer> {
-    let stream = session.stream(prompt, options)?;
+    write_stream(session.stream(prompt, options)?, out)
+}
+
+/// Writes an answer as it comes, as [`answer`] does.
+///
+/// # Errors
+/// What the library reports, or a failed write.
+pub fn write_stream(stream: ResponseStream, out: &mut Output) -> Result<Answer> {
     let _during = interrupt::during(stream.canceller());
     let mut writer = AnswerWriter::new(out);
     let mut end = None;
@@ -39,6 +50,8 @@ pub fn answer(
         match event? {
             Event::Text(delta) => writer.text(&delta)?,
             Event::Reasoning(delta) => writer.reasoning(&delta)?,
+            Event::ToolCall(call) => writer.call(call)?,
+            Event::ToolResult { content, .. } => writer.result(&content),
             Event::Notice(notice) => show_notice(&notice),
             Event::Done { finish, usage } => end = Some((finish, usage)),
             _ => {}
@@ -53,6 +66,7 @@ pub struct AnswerWriter<'a> {
     out: &'a mut Output,
     text: String,
     reasoning: String,
+    calls: Vec<ToolCall>,
     colour: bool,
     /// Whether reasoning was written last.
     in_reasoning: bool,
@@ -66,6 +80,7 @@ impl<'a> AnswerWriter<'a> {
             out,
             text: String::new(),
             reasoning: String::new(),
+            calls: Vec::new(),
             in_reasoning: false,
         }
     }
@@ -80,6 +95,27 @@ impl<'a> AnswerWriter<'a> {
     pub fn reasoning(&mut self, delta: &str) -> Result<()> {
         self.reasoning.push_str(delta);
         self.write(delta, true)
+    }
+
+    /// A call of a tool, shown on standard error.
+    pub fn call(&mut self, call: ToolCall) -> Result<()> {
+        let in_line = match self.in_reasoning {
+            true => &self.reasoning,
+            false => &self.text,
+        };
+        let begun = !in_line.is_empty() && !in_line.ends_with('\n');
+        // On a terminal the two streams are one.
+        if begun && self.out.is_terminal() && !self.out.json {
+            self.out.stream("\n")?;
+        }
+        eprintln!("[{}]", tools::show_call(&call));
+        self.calls.push(call);
+        Ok(())
+    }
+
+    /// What a call gave, shown on standard error.
+    pub fn result(&mut self, content: &str) {
+        eprintln!("[= {}]", tools::show_result(content));
     }
 
     fn write(&mut self, delta: &str, reasoning: bool) -> Result<()> {
@@ -106,6 +142,7 @@ impl<'a> AnswerWriter<'a> {
         let answer = Answer {
             text: self.text,
             reasoning: self.reasoning,
+            calls: self.calls,
             finish,
             usage,
         };
@@ -125,11 +162,14 @@ impl Answer {
         json!({
             "text": self.text,
             "reasoning": self.reasoning,
+            "calls": self.calls,
             "finish": self.finish.to_string().replace(' ', "_"),
             "usage": {
                 "prompt_tokens": usage.prompt_tokens,
                 "cached_tokens": usage.cached_tokens,
                 "generated_tokens": usage.generated_tokens,
+                "drafted_tokens": usage.drafted_tokens,
+                "accepted_tokens": usage.accepted_tokens,
                 "first_token_s": usage.time_to_first_token.as_secs_f64(),
                 "prefill_tokens_per_s": usage.prefill_tokens_per_second(),
                 "decode_tokens_per_s": usage.decode_tokens_per_second(),
@@ -140,8 +180,15 @@ impl Answer {
 
 /// Usage in one line for people.
 pub fn usage_line(usage: &Usage) -> String {
+    let guesses = match usage.drafted_tokens {
+        0 => String::new(),
+        drafted => format!(
+            " ({} of {drafted} guesses came true)",
+            usage.accepted_tokens
+        ),
+    };
     format!(
-        "{} prompt tokens ({} cached), first token after {:.2} s; {} tokens at {:.1} tok/s",
+        "{} prompt tokens ({} cached), first token after {:.2} s; {} tokens at {:.1} tok/s{guesses}",
         usage.prompt_tokens,
         usage.cached_tokens,
         usage.time_to_first_token.as_secs_f64(),

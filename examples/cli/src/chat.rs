@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use pocketlm::{FinishReason, LocalModel, ModelSession, SessionOptions, Usage};
+use pocketlm::{FinishReason, GenerateOptions, LocalModel, ModelSession, SessionOptions, Usage};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
@@ -13,6 +13,8 @@ use crate::chat_commands::{self, ChatCommand};
 use crate::generation::GenerationArgs;
 use crate::interrupt::{self, Interrupted};
 use crate::output::{self, Output};
+use crate::saved_chat::{SavedChat, SavedChatArgs};
+use crate::tools::ToolArgs;
 use crate::{Globals, answer, fetch, model_choice};
 
 /// Arguments of `pocketlm chat`.
@@ -24,17 +26,25 @@ pub struct ChatArgs {
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     #[command(flatten)]
+    saved: SavedChatArgs,
+    #[command(flatten)]
+    tools: ToolArgs,
+    #[command(flatten)]
     generation: GenerationArgs,
 }
 
 /// Talks until the input ends or the user leaves.
 pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<()> {
+    let saved = args.saved.open()?;
     interrupt::install()?;
     let model = model_choice::load(args.model.as_deref(), globals)?;
     let mut chat = Chat {
-        session: open(&model, args.system.clone())?,
+        session: saved.session(&model, options(args.system.clone(), &args.tools)?)?,
+        saved,
         model,
         system: args.system.clone(),
+        options: args.generation.options(globals)?,
+        tools: args.tools.clone(),
         last: None,
     };
     let mut input = Input::new()?;
@@ -49,7 +59,7 @@ pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<(
             Some(Ok(ChatCommand::Quit)) => break,
             Some(Ok(command)) => chat.obey(command)?,
             Some(Err(mistake)) => eprintln!("{mistake}"),
-            None => match chat.say(&line, args, out) {
+            None => match chat.say(&line, out) {
                 // A person can go on after an error, with /reset if need be; a script cannot see it.
                 Err(error) if input.is_terminal() && !output::is_broken_pipe(&error) => {
                     output::report(&error)
@@ -64,30 +74,39 @@ pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<(
 /// A conversation.
 struct Chat {
     model: LocalModel,
+    saved: SavedChat,
     session: ModelSession,
     system: Option<String>,
+    options: GenerateOptions,
+    tools: ToolArgs,
     last: Option<Usage>,
 }
 
-fn open(model: &LocalModel, system: Option<String>) -> Result<ModelSession> {
-    Ok(model.session(SessionOptions {
+fn options(system: Option<String>, tools: &ToolArgs) -> Result<SessionOptions> {
+    Ok(SessionOptions {
         instructions: system,
-    })?)
+        tools: tools.tools()?,
+        max_tool_rounds: tools.rounds(),
+        ..SessionOptions::default()
+    })
 }
 
 impl Chat {
-    fn say(&mut self, line: &str, args: &ChatArgs, out: &mut Output) -> Result<()> {
-        let answer = answer::answer(&self.session, line, &args.generation.options(), out)?;
+    fn say(&mut self, line: &str, out: &mut Output) -> Result<()> {
+        let answer = answer::answer(&self.session, line, &self.options, out)?;
         match answer.finish {
             FinishReason::Cancelled => eprintln!("(stopped; this turn is forgotten)"),
             FinishReason::MaxTokens => eprintln!("(cut off at the token limit)"),
             FinishReason::ContextFull => {
                 eprintln!("(cut off: the context is full; /reset starts again)")
             }
+            FinishReason::ToolLimit => {
+                eprintln!("(stopped: too many rounds of tool calls; --tool-rounds allows more)")
+            }
             _ => {}
         }
         self.last = Some(answer.usage);
-        Ok(())
+        self.saved.save(&self.session)
     }
 
     fn obey(&mut self, command: ChatCommand) -> Result<()> {
@@ -105,7 +124,8 @@ impl Chat {
     }
 
     fn restart(&mut self, system: Option<String>) -> Result<()> {
-        self.session = open(&self.model, system.clone())?;
+        let options = options(system.clone(), &self.tools)?;
+        self.session = self.model.session(options)?;
         self.system = system;
         eprintln!("(new conversation)");
         Ok(())

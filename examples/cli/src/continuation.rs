@@ -32,6 +32,10 @@ pub fn continue_text(
     let mut sampler = Sampler::new(&options.sample)?;
     let mut stops = StopStrings::new(&options.stop)?;
     let mut detokenizer = tokenizer.detokenizer();
+    let mut constraint = match &options.format {
+        Some(format) => Some(model.grammars()?.compile(format)?),
+        None => None,
+    };
     let mut cache = model.new_cache()?;
     let canceller = Canceller::default();
     let _during = interrupt::during(canceller.clone());
@@ -54,8 +58,14 @@ pub fn continue_text(
     let first = Instant::now();
     let finish = loop {
         logits.truncate(tokenizer.vocab_size());
+        if let Some(constraint) = &mut constraint {
+            constraint.mask(&mut logits)?;
+        }
         let id = sampler.sample(&mut logits)?;
         sampler.accept(id);
+        if let Some(constraint) = &mut constraint {
+            constraint.accept(id)?;
+        }
         usage.generated_tokens += 1;
         usage.decode_time = first.elapsed();
         if tokenizer.end_of_generation().contains(&id) {
@@ -65,6 +75,9 @@ pub fn continue_text(
         writer.text(&outcome.emit)?;
         if outcome.stopped {
             return writer.end(FinishReason::StopString, usage);
+        }
+        if constraint.as_ref().is_some_and(|c| c.must_stop()) {
+            break FinishReason::EndOfTurn;
         }
         if options.max_tokens == Some(usage.generated_tokens) {
             break FinishReason::MaxTokens;

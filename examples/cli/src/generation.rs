@@ -1,7 +1,23 @@
 //! The options of text generation.
 
-use clap::Args;
-use pocketlm::{GenerateOptions, SampleOptions};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use pocketlm::{GenerateOptions, SampleOptions, Speculation};
+
+use crate::output_format::FormatArgs;
+use crate::{Globals, model_choice};
+
+/// Whether tokens are guessed ahead. The answer is the same; see `docs/speculation.md`.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Guess {
+    /// From the conversation itself, where that is exact
+    #[default]
+    Auto,
+    /// Not at all
+    Off,
+    /// From the conversation itself
+    Lookup,
+}
 
 /// How the next token is chosen, and when to stop. What is not given stays at the library's default.
 #[derive(Args, Clone)]
@@ -42,11 +58,36 @@ pub struct GenerationArgs {
     /// End the answer before this text; may be given more than once
     #[arg(long, value_name = "TEXT", help_heading = "Sampling")]
     stop: Vec<String>,
+    /// Tokens of thinking after which a reasoning model has to answer
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    reasoning_budget: Option<usize>,
+    /// Guess tokens ahead and check several in one pass; the answer stays the same
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "HOW",
+        help_heading = "Speed"
+    )]
+    speculation: Guess,
+    /// A smaller model with the same vocabulary that guesses tokens ahead
+    #[arg(
+        long,
+        value_name = "MODEL",
+        conflicts_with = "speculation",
+        help_heading = "Speed"
+    )]
+    draft: Option<String>,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 impl GenerationArgs {
-    /// The library's options.
-    pub fn options(&self) -> GenerateOptions {
+    /// The library's options; a drafting model is loaded for them.
+    ///
+    /// # Errors
+    /// Those of loading it, and a schema or grammar that cannot be read.
+    pub fn options(&self, globals: &Globals) -> Result<GenerateOptions> {
         let mut sample = match self.greedy {
             true => SampleOptions::greedy(),
             false => SampleOptions::default(),
@@ -64,11 +105,19 @@ impl GenerationArgs {
         }
         sample.top_k = self.top_k.unwrap_or(sample.top_k);
         sample.seed = self.seed;
-        GenerateOptions {
+        let speculation = match (&self.draft, self.speculation) {
+            (Some(model), _) => Speculation::Draft(model_choice::load(Some(model), globals)?),
+            (None, Guess::Auto) => Speculation::Auto,
+            (None, Guess::Off) => Speculation::Off,
+            (None, Guess::Lookup) => Speculation::Lookup,
+        };
+        Ok(GenerateOptions {
             sample,
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
-            ..GenerateOptions::default()
-        }
+            speculation,
+            format: self.format.format()?,
+            reasoning_budget: self.reasoning_budget,
+        })
     }
 }

@@ -13,6 +13,7 @@ mod bench;
 mod catalogue;
 mod chat;
 mod chat_commands;
+mod complete;
 mod continuation;
 mod download;
 mod fetch;
@@ -21,10 +22,14 @@ mod inspect;
 mod interrupt;
 mod model_choice;
 mod output;
+mod output_format;
+mod plan;
 mod process_memory;
 mod read_bandwidth;
 mod run;
+mod saved_chat;
 mod score;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -79,6 +84,10 @@ enum Command {
     Chat(chat::ChatArgs),
     /// Answer one prompt
     Run(run::RunArgs),
+    /// Fill in what belongs between two texts
+    Complete(complete::CompleteArgs),
+    /// Show what memory a model needs, without loading it
+    Plan(plan::PlanArgs),
     /// Show what is in a model file
     Inspect(inspect::InspectArgs),
     /// Log-probabilities of given continuations, for evaluation
@@ -100,6 +109,8 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Chat(args) => chat::command(args, &globals, &mut out),
         Command::Run(args) => run::command(args, &globals, &mut out),
+        Command::Complete(args) => complete::command(args, &globals, &mut out),
+        Command::Plan(args) => plan::command(args, &globals, &mut out),
         Command::Inspect(args) => inspect::command(args, &globals, &mut out),
         Command::Score(args) => score::command(args, &globals, &mut out),
         Command::Bench(args) => bench::command(args, &globals, &mut out),

@@ -4,10 +4,13 @@ mod bench;
 mod conversation;
 mod evaluation;
 mod files;
+mod formats;
 #[path = "../../../core/tests/nano/builder/mod.rs"]
 mod nano;
 mod peer;
 mod real_model;
+mod sessions;
+mod tools;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

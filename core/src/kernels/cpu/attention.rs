@@ -62,6 +62,14 @@ struct Room {
     total: Running,
 }
 
+/// Bytes of a thread's room for heads of `head_dim` elements (`stride` vectors), `group` query heads
+/// to each key/value head.
+pub fn room_bytes(head_dim: usize, stride: usize, group: usize) -> usize {
+    let vector = size_of::<[f32; LANES]>();
+    let running = ROWS * group * (stride * vector + 2 * size_of::<f32>());
+    PAGE * head_dim * size_of::<f32>() + PAGE * stride * vector + 2 * running
+}
+
 thread_local! {
     static ROOM: RefCell<Room> = RefCell::default();
 }

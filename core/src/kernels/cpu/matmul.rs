@@ -18,7 +18,7 @@ use super::elementwise::{Finish, FinishPanel};
 use super::lanes::{LANES, Rows};
 use super::multiply::{Multiply, Sums};
 use super::parts::Parts;
-use super::tile::{Shape, Tiles, Unpack};
+use super::tile::{FLOAT_COLS, FloatTile, Shape, SimpleTile, SuperTile, Tiles, Unpack};
 
 /// Columns unpacked at a time: with [`PANELS`] the tiles are 92 KiB.
 const COLS: usize = 2048;
@@ -74,6 +74,15 @@ struct Room {
     tiles: Tiles,
     sums: Vec<Sums>,
     gates: Vec<Sums>,
+}
+
+/// Bytes of a thread's room for batches of up to `n` rows, with tiles of every shape.
+pub fn room_bytes(n: usize) -> usize {
+    let tiles = |cols: usize, bytes: usize| PANELS * (COLS / cols) * bytes;
+    tiles(256, size_of::<SuperTile>())
+        + tiles(32, size_of::<SimpleTile>())
+        + tiles(FLOAT_COLS, size_of::<FloatTile>())
+        + 2 * PANELS * n * size_of::<Sums>()
 }
 
 thread_local! {

@@ -20,6 +20,7 @@ mod matmul;
 mod multiply;
 mod parts;
 mod pool;
+pub(crate) mod scratch;
 mod tile;
 
 use activations::Activations;

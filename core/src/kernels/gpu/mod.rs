@@ -32,5 +32,5 @@ mod tiled;
 
 pub use cache::DeviceKv;
 pub use engine::Engine;
-pub use place::{DeviceBlocks, DeviceValues};
+pub use place::{DeviceBlocks, DeviceValues, placed_bytes};
 pub use rotate::DeviceRope;

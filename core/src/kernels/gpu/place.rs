@@ -57,6 +57,14 @@ impl DeviceBlocks {
     }
 }
 
+/// Bytes that a matrix takes on a device once it is placed; 0 for one that no kernel reads.
+pub fn placed_bytes(matrix: &Matrix) -> usize {
+    let layout = Layout::of(matrix.format);
+    layout.map_or(0, |layout| {
+        matrix.rows * layout.row_blocks(matrix.cols) * layout.block_bytes()
+    })
+}
+
 impl Engine {
     /// Copies a matrix to the device: blocks as they are in the file where a kernel reads them so,
     /// 8-bit integers with the block's scales otherwise. A matrix that is there already is
