@@ -1,5 +1,6 @@
 //! The crate's integration tests, in one binary.
 
+mod calls;
 mod chat;
 mod constrain;
 mod divergence;

@@ -6,10 +6,14 @@
 //! template source ─prepare→ (source.rs) ─compile→ Engine (engine.rs)─render→ text with marks ─strip→ Rendered
 //! ```
 //!
+//! What a model writes back is told apart in `calls`: text, and calls of tools.
+//!
 //! A prompt is tokenized with control tokens parsed everywhere except in [`Rendered::literal`].
 
 mod adapt;
+mod arguments;
 mod builtins;
+mod calls;
 mod capabilities;
 mod container;
 mod context;
@@ -22,6 +26,8 @@ mod message;
 mod source;
 mod template;
 
+pub use arguments::check_arguments;
+pub use calls::{CALL_FORMATS, CallFormat, CallParser, CallPiece, WrittenCall};
 pub use capabilities::Capabilities;
 pub use engine::{BASE_FUEL, FUEL_PER_MESSAGE, MAX_OUTPUT};
 pub use message::{Message, Role, ToolCall, ToolSpec};

@@ -11,7 +11,8 @@ use super::{Family, Inner};
 /// one wait for the next token, and bytes that cannot be UTF-8 become U+FFFD.
 ///
 /// What all calls of [`push`](Self::push) and one of [`finish`](Self::finish) return, end to end,
-/// is what [`Tokenizer::decode`](super::Tokenizer::decode) returns for the same tokens.
+/// is what [`Tokenizer::decode`](super::Tokenizer::decode) returns for the same tokens, unless
+/// control tokens are [shown](Self::show).
 #[derive(Debug, Clone)]
 pub struct Detokenizer {
     inner: Arc<Inner>,
@@ -20,6 +21,8 @@ pub struct Detokenizer {
     /// Whether the next token is the first, and a space at its start is the vocabulary's and not
     /// the text's.
     strip_space: bool,
+    /// Control tokens that are given out as the text that the vocabulary has for them, sorted.
+    shown: Vec<u32>,
 }
 
 impl Detokenizer {
@@ -28,14 +31,32 @@ impl Detokenizer {
             inner,
             pending: Vec::new(),
             strip_space,
+            shown: Vec::new(),
         }
     }
 
+    /// From now on gives out control tokens with these texts as text: some models mark their tool
+    /// calls and their thinking with them. Texts that are no control token change nothing.
+    pub fn show<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
+        let vocab = &self.inner.vocab;
+        let ids = texts.into_iter().filter_map(|text| vocab.id(text));
+        let control = ids.filter(|id| vocab.attributes(*id).any(Attributes::CONTROL));
+        self.shown.extend(control);
+        self.shown.sort_unstable();
+        self.shown.dedup();
+    }
+
     /// The text that `id` completes, empty where there is none (yet). Control tokens and ids
-    /// outside the vocabulary are no text.
+    /// outside the vocabulary are no text, but for those [shown](Self::show).
     pub fn push(&mut self, id: u32) -> String {
         let start = self.pending.len();
-        self.inner.append_bytes(id, &mut self.pending);
+        match self.shown.binary_search(&id) {
+            Ok(_) => {
+                let text = self.inner.vocab.text(id).unwrap_or_default();
+                self.pending.extend_from_slice(text.as_bytes());
+            }
+            Err(_) => self.inner.append_bytes(id, &mut self.pending),
+        }
         if std::mem::take(&mut self.strip_space) && self.pending.get(start) == Some(&b' ') {
             self.pending.remove(start);
         }
