@@ -52,13 +52,13 @@ pub mod speculate;
 pub mod tokenizer;
 
 pub use cache::KvCache;
-pub use chat::{Message, Role};
+pub use chat::{Message, Role, ToolCall, ToolSpec};
 pub use constrain::OutputFormat;
 pub use error::{PocketError, Result, SessionFault};
 pub use plan::{Fit, Plan, Suggestion};
 pub use sample::SampleOptions;
 pub use session::{
-    Canceller, Completer, ContextPolicy, DeviceChoice, Event, FinishReason, GenerateOptions,
-    LoadControl, LoadOptions, LocalModel, ModelInfo, ModelSession, Notice, PositionScore, Response,
-    ResponseStream, SessionOptions, Speculation, Usage,
+    Canceller, Completer, ContextPolicy, DeviceChoice, Event, FinishReason, FunctionTool,
+    GenerateOptions, LoadControl, LoadOptions, LocalModel, ModelInfo, ModelSession, Notice,
+    PositionScore, Response, ResponseStream, SessionOptions, Speculation, Tool, Usage,
 };

@@ -19,6 +19,9 @@ pub(super) const RESERVED: &[&str] = &[
     "eos_token",
 ];
 
+/// The key of arguments that are no object, in templates that want one.
+const UNPARSED: &str = "unparsed";
+
 /// Choices in the form of messages on which templates differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Shape {
@@ -141,11 +144,11 @@ impl TemplateVariables<'_> {
     }
 
     fn call(&self, call: &ToolCall) -> Result<Value> {
-        let arguments = json("arguments", &call.arguments)?;
-        let arguments = if self.shape.arguments_as_text && arguments.as_str().is_none() {
-            Value::from(to_text(&arguments)?)
-        } else {
-            arguments
+        let arguments = match (&call.arguments, self.shape.arguments_as_text) {
+            (serde_json::Value::String(_), true) => json("arguments", &call.arguments)?,
+            (value, true) => Value::from(to_text(&json("arguments", value)?)?),
+            (serde_json::Value::String(text), false) => unparsed(text)?,
+            (value, false) => json("arguments", value)?,
         };
         let function = dict(vec![
             ("name", Value::from(call.name.as_str())),
@@ -156,6 +159,14 @@ impl TemplateVariables<'_> {
             ("type", Value::from("function")),
             ("function", function),
         ])
+    }
+}
+
+/// Arguments that were not parsed, for a template that wants an object: many go through its fields.
+fn unparsed(text: &str) -> Result<Value> {
+    match serde_json::from_str(text) {
+        Ok(object @ serde_json::Value::Object(_)) => json("arguments", &object),
+        _ => dict(vec![(UNPARSED, Value::from(text))]),
     }
 }
 

@@ -19,6 +19,7 @@ impl ModelSession {
             transcript: state.transcript.clone(),
             unsent_turns: state.unsent_turns,
             overflow: state.overflow,
+            tools: state.tools.clone(),
             // What cannot be forked is computed again when it is needed.
             cache: state.cache.as_ref().and_then(|cache| cache.fork().ok()),
             speculator: None,

@@ -20,6 +20,7 @@ use super::options::GenerateOptions;
 use super::prompt::Prompt;
 use super::speculation::Speculator;
 use super::stream::{Canceller, ResponseStream};
+use super::tools::ToolSet;
 use super::turn::Turn;
 use super::turn_slot::TurnSlot;
 
@@ -158,6 +159,7 @@ impl Completer {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let turn = Turn {
                     model: &model,
+                    tools: &ToolSet::none(),
                     options: &options,
                     canceller,
                 };

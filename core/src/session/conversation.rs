@@ -18,16 +18,37 @@ use super::options::GenerateOptions;
 use super::prompt::Prompt;
 use super::speculation::Speculator;
 use super::stream::{Canceller, ResponseStream};
+use super::tool_loop::Rounds;
+use super::tools::{Tool, ToolSet};
 use super::turn::Turn;
 use super::turn_slot::TurnSlot;
 
+/// Rounds of tool calls in a turn, unless the caller says otherwise.
+const DEFAULT_TOOL_ROUNDS: usize = 8;
+
 /// How a conversation begins.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SessionOptions {
     /// The system message.
     pub instructions: Option<String>,
+    /// What the model may call.
+    pub tools: Vec<Arc<dyn Tool>>,
+    /// How often in a turn the model may call tools, 8 by default; then the turn ends with
+    /// [`FinishReason::ToolLimit`].
+    pub max_tool_rounds: usize,
     /// What happens when the conversation outgrows the context window.
     pub overflow: ContextPolicy,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            instructions: None,
+            tools: Vec::new(),
+            max_tool_rounds: DEFAULT_TOOL_ROUNDS,
+            overflow: ContextPolicy::default(),
+        }
+    }
 }
 
 impl SessionOptions {
@@ -76,6 +97,7 @@ pub(super) struct State {
     /// Turns that are no longer sent to the model.
     pub unsent_turns: usize,
     pub overflow: ContextPolicy,
+    pub tools: ToolSet,
     /// Made when it is needed.
     pub cache: Option<KvCache>,
     /// Of the last turn, for the next one that wants the same.
@@ -84,7 +106,9 @@ pub(super) struct State {
 
 impl ModelSession {
     pub(super) fn new(model: LocalModel, options: SessionOptions) -> Result<Self> {
+        let tools = ToolSet::new(options.tools, options.max_tool_rounds, &model)?;
         let state = State {
+            tools,
             transcript: options
                 .instructions
                 .map(Message::system)
@@ -141,14 +165,16 @@ impl ModelSession {
     /// # Errors
     /// [`PocketError::Busy`] during a generation, [`PocketError::TemplateFailed`].
     pub fn transcript_tokens(&self) -> Result<usize> {
-        let messages = {
+        let (messages, tools) = {
             let state = self.shared.idle()?;
-            context_policy::sent(&state.transcript, state.unsent_turns)
+            let messages = context_policy::sent(&state.transcript, state.unsent_turns);
+            (messages, state.tools.specs.clone())
         };
         if messages.is_empty() {
             return Ok(0);
         }
-        Ok(Prompt::render(&self.model, &messages, false)?.ids.len())
+        let prompt = Prompt::render(&self.model, &messages, &tools, false)?;
+        Ok(prompt.ids.len())
     }
 
     /// Answers `prompt` and commits both to the transcript.
@@ -264,24 +290,38 @@ impl State {
                 canceller.cancel();
             }
         };
+        if !self.tools.is_empty() && options.format.is_some() {
+            return Err(PocketError::invalid(
+                "format",
+                "a format leaves no room for tool calls: use a session without tools",
+            ));
+        }
         let mut messages = self.transcript.clone();
         messages.push(message);
-        let (prompt, unsent) = context_policy::fit(
-            self.overflow,
-            &messages,
-            self.unsent_turns,
-            model.context(),
-            options.max_tokens,
-            |messages| {
-                let prompt = Prompt::render(model, messages, true)?;
-                let tokens = prompt.ids.len();
-                Ok((prompt, tokens))
-            },
-        )?;
-        if unsent > self.unsent_turns {
-            let turns = unsent - self.unsent_turns;
-            emit(Event::Notice(Notice::TurnsDropped { turns }));
-        }
+        let tools = self.tools.clone();
+        let (overflow, mut unsent) = (self.overflow, self.unsent_turns);
+        // Every round of a turn may be the one that no longer fits.
+        let mut fit = |messages: &[Message], emit: &mut dyn FnMut(Event)| {
+            let (prompt, dropped) = context_policy::fit(
+                overflow,
+                messages,
+                unsent,
+                model.context(),
+                options.max_tokens,
+                |messages| {
+                    let prompt = Prompt::render(model, messages, &tools.specs, true)?;
+                    let tokens = prompt.ids.len();
+                    Ok((prompt, tokens))
+                },
+            )?;
+            if dropped > unsent {
+                let turns = dropped - unsent;
+                emit(Event::Notice(Notice::TurnsDropped { turns }));
+                unsent = dropped;
+            }
+            Ok(prompt)
+        };
+        let prompt = fit(&messages, &mut emit)?;
         let shared = match self.cache.as_ref().is_none_or(KvCache::is_empty) {
             true => self.share_instructions(model, &prompt)?,
             false => 0,
@@ -293,23 +333,23 @@ impl State {
         let speculator = Speculator::reuse(&mut self.speculator, &options.speculation, model)?;
         let turn = Turn {
             model,
+            tools: &tools,
             options,
             canceller,
         };
-        let outcome = turn.run(cache, &prompt, speculator, &mut emit)?;
+        let mut rounds = Rounds::new(messages);
+        rounds.run(&turn, prompt, &mut fit, cache, speculator, &mut emit)?;
         if shared > 0 {
             model.inner.prefixes.keep(cache, shared);
         }
-        if outcome.finish != FinishReason::Cancelled {
-            let mut answer = Message::assistant(outcome.text.clone());
-            if !outcome.reasoning.is_empty() {
-                answer.reasoning = Some(outcome.reasoning.clone());
-            }
-            messages.push(answer);
-            self.transcript = messages;
+        if rounds.finish != FinishReason::Cancelled {
+            self.transcript = rounds.messages;
             self.unsent_turns = unsent;
         }
-        Ok(outcome.done())
+        Ok(Event::Done {
+            finish: rounds.finish,
+            usage: rounds.usage,
+        })
     }
 
     /// Before the first turn of a session: takes what the model already knows of its instructions.
@@ -326,12 +366,13 @@ impl State {
         // Instructions are what two conversations with them have in common: that holds for
         // templates, too, that put them into the first message of the user.
         other.push(Message::user("\u{2013}"));
-        let other = Prompt::render(model, &other, true)?.ids;
+        let other = Prompt::render(model, &other, &self.tools.specs, true)?.ids;
         let common = other.iter().zip(&prompt.ids).take_while(|(a, b)| a == b);
         Ok(common.count())
     }
 }
 
+/// What a panic said.
 pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::chat::ToolCall;
+
 /// One step of an answer.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -11,6 +13,15 @@ pub enum Event {
     Text(String),
     /// More of the model's thinking, which is not part of the answer.
     Reasoning(String),
+    /// The model calls a tool, which runs next.
+    ToolCall(ToolCall),
+    /// What the call gave, as the model reads it: the tool's text, or `{"error": reason}`.
+    ToolResult {
+        /// The call.
+        call: ToolCall,
+        /// The text.
+        content: String,
+    },
     /// Something the app may want to know; the answer goes on.
     Notice(Notice),
     /// The end, always the last event of a generation that did not fail.
@@ -34,6 +45,8 @@ pub enum FinishReason {
     MaxTokens,
     /// The context window is full; the answer may be incomplete.
     ContextFull,
+    /// The model wanted one more round of tool calls than a turn may have.
+    ToolLimit,
     /// The caller cancelled; the turn was undone.
     Cancelled,
 }
@@ -45,6 +58,7 @@ impl fmt::Display for FinishReason {
             Self::StopString => "stop string",
             Self::MaxTokens => "max tokens",
             Self::ContextFull => "context full",
+            Self::ToolLimit => "tool limit",
             Self::Cancelled => "cancelled",
         })
     }
@@ -86,7 +100,8 @@ impl fmt::Display for Notice {
     }
 }
 
-/// What a generation took.
+/// What a generation took. In a turn with tool calls, the sum over its rounds; the time to the first
+/// token is the first round's, and what the tools took is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Tokens of the whole prompt, cached ones included.
@@ -106,6 +121,19 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds a round of the same turn.
+    pub(super) fn add_round(&mut self, round: &Self) {
+        if self.generated_tokens == 0 {
+            self.time_to_first_token = round.time_to_first_token;
+        }
+        self.prompt_tokens += round.prompt_tokens;
+        self.cached_tokens += round.cached_tokens;
+        self.generated_tokens += round.generated_tokens;
+        self.drafted_tokens += round.drafted_tokens;
+        self.accepted_tokens += round.accepted_tokens;
+        self.decode_time += round.decode_time;
+    }
+
     /// Prompt tokens computed per second until the first token.
     pub fn prefill_tokens_per_second(&self) -> f64 {
         let computed = self.prompt_tokens - self.cached_tokens;

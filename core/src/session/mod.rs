@@ -31,6 +31,8 @@ mod speculation;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tool_loop;
+mod tools;
 mod turn;
 mod turn_slot;
 
@@ -46,3 +48,4 @@ pub use options::GenerateOptions;
 pub use score::PositionScore;
 pub use speculation::Speculation;
 pub use stream::{Canceller, ResponseStream};
+pub use tools::{FunctionTool, Tool};

@@ -19,6 +19,9 @@ pub struct GenerateOptions {
     pub speculation: Speculation,
     /// What the answer must look like; anything by default. See `docs/structured-output.md`.
     pub format: Option<OutputFormat>,
+    /// Tokens of thinking after which a reasoning model has to answer: the end of its thinking is put
+    /// into the text. `None` lets it think as long as it likes, 0 not at all.
+    pub reasoning_budget: Option<usize>,
 }
 
 impl GenerateOptions {

@@ -1,5 +1,6 @@
-//! From token ids to events: characters, stop strings, thinking.
+//! From token ids to events: characters, stop strings, thinking, calls of tools.
 
+use crate::chat::{CallParser, CallPiece, WrittenCall};
 use crate::error::Result;
 use crate::sample::StopStrings;
 use crate::tokenizer::Detokenizer;
@@ -7,15 +8,27 @@ use crate::tokenizer::Detokenizer;
 use super::event::{Event, FinishReason};
 use super::model::LocalModel;
 use super::options::GenerateOptions;
-use super::reasoning::{Piece, Splitter};
+use super::reasoning::{Piece, Splitter, TAGS};
+use super::tools::ToolSet;
+
+/// All of an answer.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// The answer.
+    pub text: String,
+    /// The thinking before it.
+    pub reasoning: String,
+    /// The calls in it.
+    pub calls: Vec<WrittenCall>,
+}
 
 /// The text of one answer, told as it comes.
 pub struct Output<'a> {
     detokenizer: Detokenizer,
     stops: StopStrings,
     splitter: Splitter,
-    text: String,
-    reasoning: String,
+    parser: Option<CallParser>,
+    said: Said,
     emit: &'a mut dyn FnMut(Event),
 }
 
@@ -26,16 +39,23 @@ impl<'a> Output<'a> {
     /// [`PocketError::InvalidArgument`](crate::PocketError::InvalidArgument) for a stop string.
     pub fn new(
         model: &LocalModel,
+        tools: &ToolSet,
         opens_thinking: bool,
         options: &GenerateOptions,
         emit: &'a mut dyn FnMut(Event),
     ) -> Result<Self> {
+        let mut detokenizer = model.tokenizer().continuing_detokenizer();
+        detokenizer.show(TAGS.iter().copied());
+        let parser = tools.parser().map(|(parser, markers)| {
+            detokenizer.show(markers.iter().copied());
+            parser
+        });
         Ok(Self {
-            detokenizer: model.tokenizer().continuing_detokenizer(),
+            detokenizer,
             stops: StopStrings::new(&options.stop)?,
             splitter: Splitter::new(opens_thinking),
-            text: String::new(),
-            reasoning: String::new(),
+            parser,
+            said: Said::default(),
             emit,
         })
     }
@@ -61,19 +81,43 @@ impl<'a> Output<'a> {
 
     fn tell(&mut self, piece: Piece) {
         match piece {
-            Piece::Text(text) => {
-                self.text.push_str(&text);
-                (self.emit)(Event::Text(text));
-            }
+            Piece::Text(text) => match &mut self.parser {
+                Some(parser) => {
+                    let pieces = parser.push(&text);
+                    self.tell_all(pieces);
+                }
+                None => self.say(text),
+            },
             Piece::Reasoning(text) => {
-                self.reasoning.push_str(&text);
+                self.said.reasoning.push_str(&text);
                 (self.emit)(Event::Reasoning(text));
             }
         }
     }
 
-    /// Lets go of what was held back. The whole text, and the whole thinking.
-    pub fn end(mut self, finish: FinishReason) -> (String, String) {
+    fn tell_all(&mut self, pieces: Vec<CallPiece>) {
+        for piece in pieces {
+            match piece {
+                CallPiece::Text(text) => self.say(text),
+                CallPiece::Call(call) => self.said.calls.push(call),
+            }
+        }
+    }
+
+    fn say(&mut self, text: String) {
+        if !text.is_empty() {
+            self.said.text.push_str(&text);
+            (self.emit)(Event::Text(text));
+        }
+    }
+
+    /// Whether the model is thinking.
+    pub fn is_thinking(&self) -> bool {
+        self.splitter.is_thinking()
+    }
+
+    /// Lets go of what was held back.
+    pub fn end(mut self, finish: FinishReason) -> Said {
         if finish != FinishReason::StopString {
             let tail = self.detokenizer.finish();
             if !self.pass_on(&tail) {
@@ -86,6 +130,16 @@ impl<'a> Output<'a> {
         if let Some(piece) = self.splitter.finish() {
             self.tell(piece);
         }
-        (self.text, self.reasoning)
+        if let Some(mut parser) = self.parser.take() {
+            match finish {
+                FinishReason::EndOfTurn | FinishReason::StopString => {
+                    let pieces = parser.finish();
+                    self.tell_all(pieces);
+                }
+                // A call that was cut in two is not made.
+                _ => self.say(parser.cut_off()),
+            }
+        }
+        self.said
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cache::KvCache;
-use crate::chat::{Message, Role};
+use crate::chat::{Message, Role, ToolSpec};
 use crate::error::Result;
 
 use super::context_policy;
@@ -11,6 +11,7 @@ use super::conversation::{ModelSession, SessionOptions, State};
 use super::model::LocalModel;
 use super::persist::{self, Key, Snapshot};
 use super::prompt::Prompt;
+use super::tools::ToolSet;
 
 impl ModelSession {
     /// Saves the conversation at its last committed turn, with its keys and values, to the file
@@ -25,26 +26,27 @@ impl ModelSession {
     pub fn save(&self, path: impl AsRef<Path>, key: Option<&Key>) -> Result<()> {
         self.check_open()?;
         let runtime = self.model.runtime()?;
-        let mut snapshot = {
+        let (mut snapshot, tools) = {
             let state = self.shared.idle()?;
-            Snapshot {
+            let snapshot = Snapshot {
                 transcript: state.transcript.clone(),
                 unsent_turns: state.unsent_turns,
                 // The session can go on while its pages are written.
                 cache: state.cache.as_ref().and_then(|cache| cache.fork().ok()),
-            }
+            };
+            (snapshot, state.tools.specs.clone())
         };
         if let Some(cache) = &mut snapshot.cache {
-            cache.truncate(self.accounted_for(&snapshot.transcript, snapshot.unsent_turns, cache));
+            let messages = context_policy::sent(&snapshot.transcript, snapshot.unsent_turns);
+            cache.truncate(self.accounted_for(&messages, &tools, cache));
         }
         persist::save(path.as_ref(), key, &runtime.identity, &snapshot)
     }
 
-    /// How many tokens of the cache the transcript accounts for. What lies beyond, of a turn that
+    /// How many tokens of the cache these messages account for. What lies beyond, of a turn that
     /// was cancelled or taken back, may be of use while the session lives, but is nothing to keep.
-    fn accounted_for(&self, transcript: &[Message], unsent: usize, cache: &KvCache) -> usize {
-        let messages = context_policy::sent(transcript, unsent);
-        let Ok(prompt) = Prompt::render(&self.model, &messages, false) else {
+    fn accounted_for(&self, messages: &[Message], tools: &[ToolSpec], cache: &KvCache) -> usize {
+        let Ok(prompt) = Prompt::render(&self.model, messages, tools, false) else {
             return 0; // some templates refuse a conversation in which no user has spoken
         };
         let both = cache.tokens().iter().zip(&prompt.ids);
@@ -73,6 +75,7 @@ impl LocalModel {
         let cache = self.new_cache()?;
         let vocab = self.inner.vocab;
         let saved = persist::restore(path.as_ref(), key, &runtime.identity, vocab, cache)?;
+        let tools = ToolSet::new(options.tools, options.max_tool_rounds, self)?;
         let mut transcript = saved.transcript;
         if let Some(instructions) = options.instructions {
             transcript.retain(|message| message.role != Role::System);
@@ -82,6 +85,7 @@ impl LocalModel {
             transcript,
             unsent_turns: saved.unsent_turns,
             overflow: options.overflow,
+            tools,
             cache: saved.cache,
             speculator: None,
         };

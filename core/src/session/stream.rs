@@ -135,7 +135,7 @@ impl ResponseStream {
                 Event::Done { finish, usage } => {
                     (response.finish, response.usage) = (finish, usage)
                 }
-                Event::Notice(_) => {}
+                Event::ToolCall(_) | Event::ToolResult { .. } | Event::Notice(_) => {}
             }
         }
         Ok(response)

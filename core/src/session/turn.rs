@@ -9,6 +9,7 @@
 use std::time::Instant;
 
 use crate::cache::KvCache;
+use crate::chat::WrittenCall;
 use crate::error::Result;
 use crate::sample::Sampler;
 use crate::speculate::Draft;
@@ -18,9 +19,10 @@ use super::guide::Guide;
 use super::model::LocalModel;
 use super::options::GenerateOptions;
 use super::output::Output;
-use super::prompt::Prompt;
+use super::prompt::{self, Prompt};
 use super::speculation::Speculator;
 use super::stream::Canceller;
+use super::tools::ToolSet;
 
 /// Prompt tokens computed together; few in tests, so that the prompts of nano models have many
 /// pieces. The canceller is looked at before each layer of a piece.
@@ -30,6 +32,8 @@ pub const PREFILL_CHUNK: usize = if cfg!(test) { 16 } else { 128 };
 pub struct Turn<'a> {
     /// Answers.
     pub model: &'a LocalModel,
+    /// What the model may call.
+    pub tools: &'a ToolSet,
     /// What the caller asked for.
     pub options: &'a GenerateOptions,
     /// Ends the turn early.
@@ -42,6 +46,8 @@ pub struct Outcome {
     pub text: String,
     /// The thinking before it.
     pub reasoning: String,
+    /// The tools that the model wants to call.
+    pub calls: Vec<WrittenCall>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it took.
@@ -76,6 +82,11 @@ impl Turn<'_> {
     ) -> Result<Outcome> {
         self.options.validate()?;
         let start = Instant::now();
+        let closed = match self.options.reasoning_budget {
+            Some(0) if prompt.opens_thinking => Some(prompt.without_thinking(self.model)?),
+            _ => None,
+        };
+        let prompt = closed.as_ref().unwrap_or(prompt);
         let cached = cache.keep_prefix(&prompt.ids);
         // The prompt and the first generated token must fit.
         cache.reserve(prompt.ids.len() + 1 - cached)?;
@@ -145,6 +156,8 @@ struct Answer<'a> {
     output: Output<'a>,
     /// Tokens generated.
     ids: Vec<u32>,
+    /// Of those, how many were thinking.
+    thoughts: usize,
     usage: Usage,
     first: Option<Instant>,
 }
@@ -159,8 +172,15 @@ impl<'a> Answer<'a> {
             turn,
             sampler,
             guide: Guide::new(turn.model, turn.options)?,
-            output: Output::new(turn.model, prompt.opens_thinking, turn.options, emit)?,
+            output: Output::new(
+                turn.model,
+                turn.tools,
+                prompt.opens_thinking,
+                turn.options,
+                emit,
+            )?,
             ids: Vec::new(),
+            thoughts: 0,
             usage: Usage {
                 prompt_tokens: prompt.ids.len(),
                 ..Usage::default()
@@ -181,7 +201,8 @@ impl<'a> Answer<'a> {
             self.guide.mask(row, self.output.is_thinking())?;
             let id = self.sampler.sample(row)?;
             let end = self.accept(id)?;
-            let guessed = draft.get(kept) == Some(&id);
+            // Where the thinking has to end, other tokens follow than those guessed.
+            let guessed = draft.get(kept) == Some(&id) && !self.has_thought_enough();
             if guessed {
                 kept += 1;
                 self.usage.accepted_tokens += 1;
@@ -193,10 +214,14 @@ impl<'a> Answer<'a> {
         Ok((kept, None))
     }
 
-    /// Takes what the output format forces next, at most `room` tokens: they run with the token
-    /// before them, and nobody need guess or choose them. How many, and whether the answer ends.
+    /// Takes what must come next, at most `room` tokens, because the output format forces it or the
+    /// thinking has used up its budget. They run with the token before them, and nobody need guess
+    /// or choose them. How many, and whether the answer ends.
     fn force(&mut self, room: usize) -> Result<(usize, Option<FinishReason>)> {
-        let mut forced = self.guide.forced(self.output.is_thinking())?;
+        let mut forced = match self.has_thought_enough() {
+            true => prompt::closing(self.turn.model, self.turn.options)?,
+            false => self.guide.forced(self.output.is_thinking())?,
+        };
         // No more than runs between two looks at the canceller; the rest is forced next time.
         forced.truncate(room.min(PREFILL_CHUNK));
         for (taken, &id) in (1..).zip(&forced) {
@@ -206,6 +231,12 @@ impl<'a> Answer<'a> {
             }
         }
         Ok((forced.len(), None))
+    }
+
+    /// Whether the thinking has to end here.
+    fn has_thought_enough(&self) -> bool {
+        let budget = self.turn.options.reasoning_budget;
+        budget.is_some_and(|most| self.thoughts >= most) && self.output.is_thinking()
     }
 
     /// Drops guesses from the first on that the output format excludes.
@@ -220,6 +251,7 @@ impl<'a> Answer<'a> {
         let is_whole = self.guide.accept(id, self.output.is_thinking())?;
         self.sampler.accept(id);
         self.ids.push(id);
+        self.thoughts += usize::from(self.output.is_thinking());
         self.usage.generated_tokens += 1;
         self.usage.decode_time = self.first.get_or_insert_with(Instant::now).elapsed();
         if self
@@ -256,10 +288,11 @@ impl<'a> Answer<'a> {
     }
 
     fn end(self, finish: FinishReason) -> Outcome {
-        let (text, reasoning) = self.output.end(finish);
+        let said = self.output.end(finish);
         Outcome {
-            text,
-            reasoning,
+            text: said.text,
+            reasoning: said.reasoning,
+            calls: said.calls,
             finish,
             usage: self.usage,
         }

@@ -1,12 +1,14 @@
 //! Writing an answer as it comes, and what is said about it afterwards.
 
 use anyhow::{Context, Result};
+use pocketlm::chat::ToolCall;
 use pocketlm::{Event, FinishReason, GenerateOptions, ModelSession, ResponseStream, Usage};
 use serde_json::{Value, json};
 
 use crate::interrupt;
 use crate::model_choice::show_notice;
 use crate::output::Output;
+use crate::tools;
 
 /// An answer that has been written.
 pub struct Answer {
@@ -14,6 +16,8 @@ pub struct Answer {
     pub text: String,
     /// The thinking before it, where the model shows any.
     pub reasoning: String,
+    /// The tools that the model called.
+    pub calls: Vec<ToolCall>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it cost.
@@ -46,6 +50,8 @@ pub fn write_stream(stream: ResponseStream, out: &mut Output) -> Result<Answer> 
         match event? {
             Event::Text(delta) => writer.text(&delta)?,
             Event::Reasoning(delta) => writer.reasoning(&delta)?,
+            Event::ToolCall(call) => writer.call(call)?,
+            Event::ToolResult { content, .. } => writer.result(&content),
             Event::Notice(notice) => show_notice(&notice),
             Event::Done { finish, usage } => end = Some((finish, usage)),
             _ => {}
@@ -60,6 +66,7 @@ pub struct AnswerWriter<'a> {
     out: &'a mut Output,
     text: String,
     reasoning: String,
+    calls: Vec<ToolCall>,
     colour: bool,
     /// Whether reasoning was written last.
     in_reasoning: bool,
@@ -73,6 +80,7 @@ impl<'a> AnswerWriter<'a> {
             out,
             text: String::new(),
             reasoning: String::new(),
+            calls: Vec::new(),
             in_reasoning: false,
         }
     }
@@ -87,6 +95,27 @@ impl<'a> AnswerWriter<'a> {
     pub fn reasoning(&mut self, delta: &str) -> Result<()> {
         self.reasoning.push_str(delta);
         self.write(delta, true)
+    }
+
+    /// A call of a tool, shown on standard error.
+    pub fn call(&mut self, call: ToolCall) -> Result<()> {
+        let in_line = match self.in_reasoning {
+            true => &self.reasoning,
+            false => &self.text,
+        };
+        let begun = !in_line.is_empty() && !in_line.ends_with('\n');
+        // On a terminal the two streams are one.
+        if begun && self.out.is_terminal() && !self.out.json {
+            self.out.stream("\n")?;
+        }
+        eprintln!("[{}]", tools::show_call(&call));
+        self.calls.push(call);
+        Ok(())
+    }
+
+    /// What a call gave, shown on standard error.
+    pub fn result(&mut self, content: &str) {
+        eprintln!("[= {}]", tools::show_result(content));
     }
 
     fn write(&mut self, delta: &str, reasoning: bool) -> Result<()> {
@@ -113,6 +142,7 @@ impl<'a> AnswerWriter<'a> {
         let answer = Answer {
             text: self.text,
             reasoning: self.reasoning,
+            calls: self.calls,
             finish,
             usage,
         };
@@ -132,6 +162,7 @@ impl Answer {
         json!({
             "text": self.text,
             "reasoning": self.reasoning,
+            "calls": self.calls,
             "finish": self.finish.to_string().replace(' ', "_"),
             "usage": {
                 "prompt_tokens": usage.prompt_tokens,

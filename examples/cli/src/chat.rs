@@ -14,6 +14,7 @@ use crate::generation::GenerationArgs;
 use crate::interrupt::{self, Interrupted};
 use crate::output::{self, Output};
 use crate::saved_chat::{SavedChat, SavedChatArgs};
+use crate::tools::ToolArgs;
 use crate::{Globals, answer, fetch, model_choice};
 
 /// Arguments of `pocketlm chat`.
@@ -27,6 +28,8 @@ pub struct ChatArgs {
     #[command(flatten)]
     saved: SavedChatArgs,
     #[command(flatten)]
+    tools: ToolArgs,
+    #[command(flatten)]
     generation: GenerationArgs,
 }
 
@@ -36,11 +39,12 @@ pub fn command(args: &ChatArgs, globals: &Globals, out: &mut Output) -> Result<(
     interrupt::install()?;
     let model = model_choice::load(args.model.as_deref(), globals)?;
     let mut chat = Chat {
-        session: saved.session(&model, options(args.system.clone()))?,
+        session: saved.session(&model, options(args.system.clone(), &args.tools)?)?,
         saved,
         model,
         system: args.system.clone(),
         options: args.generation.options(globals)?,
+        tools: args.tools.clone(),
         last: None,
     };
     let mut input = Input::new()?;
@@ -74,14 +78,17 @@ struct Chat {
     session: ModelSession,
     system: Option<String>,
     options: GenerateOptions,
+    tools: ToolArgs,
     last: Option<Usage>,
 }
 
-fn options(system: Option<String>) -> SessionOptions {
-    SessionOptions {
+fn options(system: Option<String>, tools: &ToolArgs) -> Result<SessionOptions> {
+    Ok(SessionOptions {
         instructions: system,
+        tools: tools.tools()?,
+        max_tool_rounds: tools.rounds(),
         ..SessionOptions::default()
-    }
+    })
 }
 
 impl Chat {
@@ -92,6 +99,9 @@ impl Chat {
             FinishReason::MaxTokens => eprintln!("(cut off at the token limit)"),
             FinishReason::ContextFull => {
                 eprintln!("(cut off: the context is full; /reset starts again)")
+            }
+            FinishReason::ToolLimit => {
+                eprintln!("(stopped: too many rounds of tool calls; --tool-rounds allows more)")
             }
             _ => {}
         }
@@ -114,7 +124,8 @@ impl Chat {
     }
 
     fn restart(&mut self, system: Option<String>) -> Result<()> {
-        self.session = self.model.session(options(system.clone()))?;
+        let options = options(system.clone(), &self.tools)?;
+        self.session = self.model.session(options)?;
         self.system = system;
         eprintln!("(new conversation)");
         Ok(())

@@ -58,6 +58,9 @@ pub struct GenerationArgs {
     /// End the answer before this text; may be given more than once
     #[arg(long, value_name = "TEXT", help_heading = "Sampling")]
     stop: Vec<String>,
+    /// Tokens of thinking after which a reasoning model has to answer
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    reasoning_budget: Option<usize>,
     /// Guess tokens ahead and check several in one pass; the answer stays the same
     #[arg(
         long,
@@ -114,6 +117,7 @@ impl GenerationArgs {
             stop: self.stop.clone(),
             speculation,
             format: self.format.format()?,
+            reasoning_budget: self.reasoning_budget,
         })
     }
 }

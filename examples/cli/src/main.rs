@@ -29,6 +29,7 @@ mod read_bandwidth;
 mod run;
 mod saved_chat;
 mod score;
+mod tools;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use pocketlm::{FinishReason, SessionOptions};
 use crate::generation::GenerationArgs;
 use crate::interrupt::{self, Interrupted};
 use crate::output::Output;
+use crate::tools::ToolArgs;
 use crate::{Globals, answer, continuation, model_choice};
 
 /// Arguments of `pocketlm run`.
@@ -19,11 +20,13 @@ pub struct RunArgs {
     /// The prompt; `-` or nothing reads it from standard input
     prompt: Option<String>,
     /// Continue the prompt as it is, without the model's chat template
-    #[arg(long, conflicts_with = "system")]
+    #[arg(long, conflicts_with_all = ["system", "tools"])]
     raw: bool,
     /// Instructions for the model, as a system message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
+    #[command(flatten)]
+    tools: ToolArgs,
     #[command(flatten)]
     generation: GenerationArgs,
 }
@@ -42,6 +45,8 @@ pub fn command(args: &RunArgs, globals: &Globals, out: &mut Output) -> Result<()
     } else {
         let session = model.session(SessionOptions {
             instructions: args.system.clone(),
+            tools: args.tools.tools()?,
+            max_tool_rounds: args.tools.rounds(),
             ..SessionOptions::default()
         })?;
         answer::answer(&session, &prompt, &options, out)?

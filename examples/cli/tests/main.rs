@@ -10,6 +10,7 @@ mod nano;
 mod peer;
 mod real_model;
 mod sessions;
+mod tools;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

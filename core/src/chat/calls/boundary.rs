@@ -1,12 +1,22 @@
 //! Where a call ends: marks outside of strings, brackets that match.
 
-/// The first of `marks` in `text` that is not inside a string: where it starts, and which it is. A
-/// backslash in a string takes the next byte's meaning away.
+/// Where a mark stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found<'m> {
+    /// Outside of strings: where it starts, and which it is.
+    At(usize, &'m str),
+    Nowhere,
+    /// Nowhere, and the text ends inside a string.
+    InString,
+}
+
+/// The first of `marks` in `text` that is not inside a string. A backslash in a string takes the
+/// next byte's meaning away.
 pub(super) fn find_unquoted<'m>(
     text: &str,
     marks: impl Iterator<Item = &'m str> + Clone,
     quotes: &[u8],
-) -> Option<(usize, &'m str)> {
+) -> Found<'m> {
     let bytes = text.as_bytes();
     let mut quote = None;
     let mut i = 0;
@@ -18,14 +28,17 @@ pub(super) fn find_unquoted<'m>(
             None => {
                 let found = marks.clone().find(|m| bytes[i..].starts_with(m.as_bytes()));
                 if let Some(mark) = found {
-                    return Some((i, mark));
+                    return Found::At(i, mark);
                 }
                 quote = quotes.contains(&byte).then_some(byte);
             }
         }
         i += 1;
     }
-    None
+    match quote {
+        Some(_) => Found::InString,
+        None => Found::Nowhere,
+    }
 }
 
 /// The first of `marks` in `text`, wherever it stands.
@@ -70,9 +83,10 @@ mod tests {
     #[test]
     fn strings_hide_what_is_in_them() {
         let find = |text: &str| find_unquoted(text, ["</c>"].into_iter(), b"\"");
-        assert_eq!(find(r#"{"a": "</c>"}</c>"#), Some((13, "</c>")));
-        assert_eq!(find(r#"{"a": "\"</c>"}</c>"#), Some((15, "</c>")));
-        assert_eq!(find(r#"{"a": "</c>"#), None);
+        assert_eq!(find(r#"{"a": "</c>"}</c>"#), Found::At(13, "</c>"));
+        assert_eq!(find(r#"{"a": "\"</c>"}</c>"#), Found::At(15, "</c>"));
+        assert_eq!(find(r#"{"a": "</c>"#), Found::InString);
+        assert_eq!(find(r#"{"a": "</c>"}"#), Found::Nowhere);
         assert_eq!(value_end(r#"{"a": "}", "b": [{}]} tail"#), Some(21));
         assert_eq!(value_end(r#"["\"]"#), None);
         assert_eq!(value_end("[[1]"), None);

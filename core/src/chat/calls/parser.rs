@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::boundary::{find_anywhere, find_unquoted, value_end};
+use super::boundary::{Found, find_anywhere, find_unquoted, value_end};
 use super::{CallFormat, End, Opening, Place, Reading, WrittenCall};
 
 /// A piece of output, told apart.
@@ -60,16 +60,13 @@ impl CallParser {
 
     /// What was held back when the output was cut off: a call that is not closed is text.
     pub fn cut_off(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(open) = self.open.take() {
-            self.held.drain(..open.opening.kept());
-            text = open.gap + open.opening.text;
-        }
-        text.push_str(&mem::take(&mut self.held));
-        match self.called && text.trim().is_empty() {
-            true => String::new(),
-            false => text,
-        }
+        let Some(open) = self.open.take() else {
+            let behind_calls = self.only_behind_calls();
+            let held = mem::take(&mut self.held);
+            return if behind_calls { String::new() } else { held };
+        };
+        self.held.drain(..open.opening.kept());
+        open.gap + open.opening.text + &mem::take(&mut self.held)
     }
 
     fn advance(&mut self, ended: bool) -> Vec<CallPiece> {
@@ -100,7 +97,12 @@ impl CallParser {
         self.held.len() - self.held.trim_start_matches(between).len()
     }
 
-    /// Openings that count from `at` on.
+    /// Whether nothing came since a call but what may stand between calls, which is no answer.
+    fn only_behind_calls(&self) -> bool {
+        self.called && self.fresh && self.lead() == self.held.len()
+    }
+
+    /// Whether `opening` counts at `at`.
     fn counts(&self, opening: &Opening, at: usize) -> bool {
         opening.place == Place::Anywhere || self.fresh && at == self.lead()
     }
@@ -171,12 +173,12 @@ impl CallParser {
             End::Value => value_end(&self.held).map(|end| (end, end)),
             End::Mark { closers, quotes } => {
                 let marks = closers.iter().copied().chain([opening.text]);
-                let found = find_unquoted(&self.held, marks.clone(), quotes);
-                // Where quotes do not match, marks count even if they seem to be inside.
-                let found = found.or_else(|| match ended {
-                    true => find_anywhere(&self.held, marks),
-                    false => None,
-                });
+                let found = match find_unquoted(&self.held, marks.clone(), quotes) {
+                    Found::At(at, mark) => Some((at, mark)),
+                    // Quotes do not match, so marks count even if they seem to be inside.
+                    Found::InString if ended => find_anywhere(&self.held, marks),
+                    Found::InString | Found::Nowhere => None,
+                };
                 found.map(|(at, mark)| match closers.contains(&mark) {
                     true => (at, at + mark.len()),
                     false => (at, at),
@@ -194,14 +196,14 @@ impl CallParser {
 
     /// Gives out what cannot be the beginning of a call.
     fn pass_text(&mut self, ended: bool, out: &mut Vec<CallPiece>) {
+        let behind_calls = self.only_behind_calls();
         let keep = match ended {
             true => 0,
             false => self.undecided(),
         };
         let tail = self.held.split_off(self.held.len() - keep);
         let text = mem::replace(&mut self.held, tail);
-        // White space behind the last call is no answer.
-        if !(ended && self.called && self.fresh && text.trim().is_empty()) {
+        if !(ended && behind_calls) {
             self.emit(text, out);
         }
     }

@@ -12,6 +12,7 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 mod recipe;
+pub mod script;
 mod vocabulary;
 pub mod weights;
 
