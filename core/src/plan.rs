@@ -17,6 +17,7 @@ use crate::gguf::{Gguf, Metadata};
 use crate::kernels::cpu::scratch;
 use crate::kernels::{KvType, Matrix, Norm, PAGE};
 use crate::model::{Decoder, Layer};
+use crate::speculate::MOST;
 
 pub use memory::available;
 
@@ -39,8 +40,13 @@ const MERGE_BYTES: usize = 36;
 const SAMPLING_BYTES: usize = 40;
 
 /// What a loaded model takes beside everything that is counted: chat template, thread stacks,
-/// directories. Measured on the models of the test suite: 2 to 5 MiB.
-const BASE_BYTES: u64 = 4 << 20;
+/// directories, and above all what the system's allocator keeps for later. Measured on the models of
+/// the test suite: 5 to 10 MiB.
+const BASE_BYTES: u64 = 12 << 20;
+
+/// Rows of logits that are alive together: those of a pass with all its guesses, and those of the
+/// pass before it.
+const LOGIT_ROWS: usize = 2 * (1 + MOST);
 
 /// How a model would be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,7 +284,8 @@ fn scratch_bytes(decoder: &Decoder, setting: Setting) -> u64 {
     let room = |layer: &Layer| scratch::thread_bytes(&layer.attention, n);
     let rooms = decoder.layers.iter().map(room).max().unwrap_or(0) * setting.threads;
     let ropes: usize = decoder.ropes.iter().map(|rope| rope.dims * n * 4).sum();
-    let head = n * decoder.dim() * size_of::<f32>() + scratch::head_bytes(&decoder.head, 1);
+    let head =
+        n * decoder.dim() * size_of::<f32>() + scratch::head_bytes(&decoder.head, LOGIT_ROWS);
     let sampling = decoder.vocab() * SAMPLING_BYTES;
     (layers.max(head + sampling) + rooms + ropes) as u64 + BASE_BYTES
 }

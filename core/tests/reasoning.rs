@@ -2,8 +2,8 @@
 
 use pocketlm::gguf::Gguf;
 use pocketlm::{
-    DeviceChoice, FinishReason, GenerateOptions, LoadOptions, LocalModel, Response, SessionOptions,
-    Speculation,
+    DeviceChoice, FinishReason, GenerateOptions, LoadOptions, LocalModel, OutputFormat, Response,
+    SessionOptions, Speculation,
 };
 
 use crate::nano::builder::script::{self, TEMPLATE};
@@ -144,4 +144,17 @@ fn thinking_that_ends_in_time_is_left_alone() {
             );
         }
     }
+}
+
+#[test]
+fn an_answer_with_a_format_follows_a_forced_end() {
+    let model = load(TEMPLATE, ENDLESS);
+    let options = GenerateOptions {
+        format: Some(OutputFormat::Regex("[0-9]{3}".into())),
+        ..options(Some(2))
+    };
+    let response = ask(&model, &options);
+    assert_eq!(response.reasoning, "ab\n");
+    assert_eq!(response.text.len(), 3, "{:?}", response.text);
+    assert!(response.text.bytes().all(|b| b.is_ascii_digit()));
 }

@@ -7,7 +7,7 @@ use pocketlm::chat::{ToolCall, ToolSpec};
 use pocketlm::gguf::Gguf;
 use pocketlm::{
     Canceller, DeviceChoice, Event, FinishReason, FunctionTool, GenerateOptions, LoadOptions,
-    LocalModel, Message, ModelSession, PocketError, Role, SessionOptions, Tool,
+    LocalModel, Message, ModelSession, OutputFormat, PocketError, Role, SessionOptions, Tool,
 };
 use serde_json::{Value, json};
 
@@ -499,4 +499,19 @@ fn tools_are_checked_when_a_session_begins() {
         bare.session(options).err(),
         Some(PocketError::UnsupportedModel { .. })
     ));
+}
+
+#[test]
+fn a_format_and_tools_exclude_each_other() {
+    let (model, echo) = (model(), recorder(|_, _| Ok("RESULT".into())));
+    let session = session(&model, &echo);
+    let options = GenerateOptions {
+        format: Some(OutputFormat::Json),
+        ..greedy()
+    };
+    match session.respond("go", &options) {
+        Err(PocketError::InvalidArgument { name, .. }) => assert_eq!(name, "format"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(session.transcript().expect("idle"), []);
 }

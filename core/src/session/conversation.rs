@@ -290,6 +290,12 @@ impl State {
                 canceller.cancel();
             }
         };
+        if !self.tools.is_empty() && options.format.is_some() {
+            return Err(PocketError::invalid(
+                "format",
+                "a format leaves no room for tool calls: use a session without tools",
+            ));
+        }
         let mut messages = self.transcript.clone();
         messages.push(message);
         let tools = self.tools.clone();

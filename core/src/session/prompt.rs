@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::tokenizer::Special;
 
 use super::model::LocalModel;
-use super::reasoning::{FORCED_CLOSE, Splitter};
+use super::options::GenerateOptions;
+use super::reasoning::{FORCED_CLOSE, GAP, Splitter};
 
 /// Token ids of a whole conversation.
 pub struct Prompt {
@@ -59,18 +60,26 @@ impl Prompt {
     /// Those of the tokenizer.
     pub fn without_thinking(&self, model: &LocalModel) -> Result<Self> {
         Ok(Self {
-            ids: [self.ids.as_slice(), &closing(model)?].concat(),
+            ids: [
+                self.ids.as_slice(),
+                &closing(model, &GenerateOptions::default())?,
+            ]
+            .concat(),
             opens_thinking: false,
         })
     }
 }
 
-/// The tokens that end the model's thinking.
+/// The tokens that end the model's thinking. Where the answer has a format, that decides what comes
+/// next; elsewhere blank lines do.
 ///
 /// # Errors
 /// Those of the tokenizer.
-pub fn closing(model: &LocalModel) -> Result<Vec<u32>> {
-    model
-        .tokenizer()
-        .encode(FORCED_CLOSE, false, Special::Parse)
+pub fn closing(model: &LocalModel, options: &GenerateOptions) -> Result<Vec<u32>> {
+    let gap = match options.format {
+        Some(_) => "",
+        None => GAP,
+    };
+    let text = format!("{FORCED_CLOSE}{gap}");
+    model.tokenizer().encode(&text, false, Special::Parse)
 }

@@ -7,8 +7,11 @@ const CLOSE: &str = "</think>";
 /// The tags, which some vocabularies have as control tokens.
 pub const TAGS: &[&str] = &[OPEN, CLOSE];
 
-/// What ends the thinking of a model that does not end it itself, as models write it.
-pub const FORCED_CLOSE: &str = "\n</think>\n\n";
+/// What ends the thinking of a model that does not end it itself, as models write it, and what they
+/// put between thinking and answer.
+pub const FORCED_CLOSE: &str = "\n</think>";
+/// See [`FORCED_CLOSE`].
+pub const GAP: &str = "\n\n";
 
 /// A piece of output, told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -107,29 +107,23 @@ impl Turn<'_> {
             if let Some((tokens, time)) = pass {
                 speculator.learn(tokens, time, &draft, kept);
             }
-            let (closing, end) = match end {
-                None => answer.end_thinking()?,
-                end => (0, end),
-            };
             if let Some(finish) = end {
                 break finish;
             }
-            // The newest token and what was put after it are not in the cache yet.
-            let pending = 1 + closing;
-            if cache.len() + pending > cache.capacity() {
+            if cache.len() == cache.capacity() {
                 break FinishReason::ContextFull;
             }
-            let room = cache.capacity() - cache.len() - pending;
+            let room = cache.capacity() - cache.len() - 1;
             let (forced, end) = answer.force(room)?;
             if let Some(finish) = end {
                 break finish;
             }
-            let pending = pending + forced;
             let room = (room - forced).min(answer.left() - 1);
-            draft = speculator.draft(answer.newest(kept + pending), room)?;
+            draft = speculator.draft(answer.newest(kept + 1 + forced), room)?;
             answer.drop_excluded(&mut draft)?;
-            let ids = [answer.newest(pending), &draft.ids].concat();
+            let chosen = answer.newest(1 + forced);
             let began = Instant::now();
+            let ids = [chosen, &draft.ids].concat();
             logits = self.model.evaluate(&ids, cache, 1 + draft.ids.len())?;
             pass = Some((ids.len(), began.elapsed()));
         };
@@ -208,7 +202,7 @@ impl<'a> Answer<'a> {
             let id = self.sampler.sample(row)?;
             let end = self.accept(id)?;
             // Where the thinking has to end, other tokens follow than those guessed.
-            let guessed = draft.get(kept) == Some(&id) && !self.thought_enough();
+            let guessed = draft.get(kept) == Some(&id) && !self.has_thought_enough();
             if guessed {
                 kept += 1;
                 self.usage.accepted_tokens += 1;
@@ -220,10 +214,14 @@ impl<'a> Answer<'a> {
         Ok((kept, None))
     }
 
-    /// Takes what the output format forces next, at most `room` tokens: they run with the token
-    /// before them, and nobody need guess or choose them. How many, and whether the answer ends.
+    /// Takes what must come next, at most `room` tokens, because the output format forces it or the
+    /// thinking has used up its budget. They run with the token before them, and nobody need guess
+    /// or choose them. How many, and whether the answer ends.
     fn force(&mut self, room: usize) -> Result<(usize, Option<FinishReason>)> {
-        let mut forced = self.guide.forced(self.output.is_thinking())?;
+        let mut forced = match self.has_thought_enough() {
+            true => prompt::closing(self.turn.model, self.turn.options)?,
+            false => self.guide.forced(self.output.is_thinking())?,
+        };
         // No more than runs between two looks at the canceller; the rest is forced next time.
         forced.truncate(room.min(PREFILL_CHUNK));
         for (taken, &id) in (1..).zip(&forced) {
@@ -235,31 +233,17 @@ impl<'a> Answer<'a> {
         Ok((forced.len(), None))
     }
 
+    /// Whether the thinking has to end here.
+    fn has_thought_enough(&self) -> bool {
+        let budget = self.turn.options.reasoning_budget;
+        budget.is_some_and(|most| self.thoughts >= most) && self.output.is_thinking()
+    }
+
     /// Drops guesses from the first on that the output format excludes.
     fn drop_excluded(&mut self, draft: &mut Draft) -> Result<()> {
         let allowed = self.guide.allows(&draft.ids, self.output.is_thinking())?;
         draft.ids.truncate(allowed);
         Ok(())
-    }
-
-    /// Ends the thinking when its budget is used up: how many tokens that adds to the answer, and
-    /// whether they end it.
-    fn end_thinking(&mut self) -> Result<(usize, Option<FinishReason>)> {
-        if !self.thought_enough() {
-            return Ok((0, None));
-        }
-        let closing = prompt::closing(self.turn.model)?;
-        for (i, id) in closing.iter().enumerate() {
-            if let Some(finish) = self.accept(*id)? {
-                return Ok((i + 1, Some(finish)));
-            }
-        }
-        Ok((closing.len(), None))
-    }
-
-    fn thought_enough(&self) -> bool {
-        let budget = self.turn.options.reasoning_budget;
-        budget.is_some_and(|most| self.thoughts >= most) && self.output.is_thinking()
     }
 
     /// Makes `id` part of the answer; whether that ends it.

@@ -202,6 +202,14 @@ fn real_model_in_this_process() {
     generate.sample.top_k = 0;
     generate.sample.top_p = 0.95;
     let answer = session.respond(&text, &generate).expect("answers");
+    // The largest passes there are: with as many guesses as are ever made, twice, because a turn
+    // holds on to the logits of the pass before.
+    let mut cache = model.new_cache().expect("a cache");
+    let guesses = [5; 1 + pocketlm::speculate::MOST];
+    let passes = [0, 1].map(|_| model.evaluate(&guesses, &mut cache, guesses.len()));
+    assert!(passes.iter().all(|logits| logits.is_ok()));
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    drop(passes);
     let measured = 1024 * (peak.load(Ordering::Relaxed) - before);
     // What the shared instructions would take is not there: there are none.
     let kv = plan.kv / 1024 * (answer.usage.prompt_tokens + answer.usage.generated_tokens) as u64;
