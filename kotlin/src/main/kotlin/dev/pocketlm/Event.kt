@@ -12,6 +12,12 @@ public sealed interface Event {
     /** More of the model's thinking, which is not part of the answer. */
     public data class Reasoning(public val delta: String) : Event
 
+    /** The model calls a tool, for the person who watches: the tool is run by itself. */
+    public data class ToolCalled(public val call: ToolCall) : Event
+
+    /** What the [call] gave, as the model reads it: the tool's text, or `{"error": reason}`. */
+    public data class ToolReturned(public val call: ToolCall, public val content: String) : Event
+
     /** Something the app may want to know; the answer goes on. */
     public data class Noticed(public val notice: Notice) : Event
 
@@ -33,13 +39,20 @@ public enum class FinishReason {
     /** The context window is full; the answer may be incomplete. */
     ContextFull,
 
+    /** The model wanted one more round of tool calls than [SessionBuilder.maxToolRounds]. */
+    ToolLimit,
+
     /** [ModelSession.cancel] was called, or the session or model was closed; the turn is forgotten. */
     Cancelled,
 }
 
-internal fun BorderEvent.lift(): Event = when (this) {
+/** Null for what is no event of the app's: the request to run a tool. */
+internal fun BorderEvent.lift(): Event? = when (this) {
     is BorderEvent.Text -> Event.Text(delta)
     is BorderEvent.Reasoning -> Event.Reasoning(delta)
+    is BorderEvent.ToolCall -> Event.ToolCalled(call.lift())
+    is BorderEvent.ToolNeeded -> null
+    is BorderEvent.ToolResult -> Event.ToolReturned(call.lift(), content)
     is BorderEvent.Notice -> Event.Noticed(notice.lift())
     is BorderEvent.Done -> Event.Done(finish.lift(), usage.lift())
 }
@@ -49,5 +62,6 @@ private fun BorderFinishReason.lift(): FinishReason = when (this) {
     BorderFinishReason.STOP_STRING -> FinishReason.StopString
     BorderFinishReason.MAX_TOKENS -> FinishReason.MaxTokens
     BorderFinishReason.CONTEXT_FULL -> FinishReason.ContextFull
+    BorderFinishReason.TOOL_LIMIT -> FinishReason.ToolLimit
     BorderFinishReason.CANCELLED -> FinishReason.Cancelled
 }

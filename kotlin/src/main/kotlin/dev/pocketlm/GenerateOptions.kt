@@ -50,6 +50,12 @@ public class GenerateOptions private constructor(builder: Builder) {
     /** Whether several tokens are guessed and checked in one pass. */
     public val speculation: Speculation = builder.speculation
 
+    /** What the answer must look like; null for anything. */
+    public val format: OutputFormat? = builder.format
+
+    /** Tokens of thinking after which a reasoning model has to answer; 0 lets it not think at all, null as long as it likes. */
+    public val reasoningBudget: Int? = builder.reasoningBudget
+
     /** These options with changes. */
     public fun with(build: Builder.() -> Unit): GenerateOptions = Builder(this).apply(build).build()
 
@@ -98,6 +104,12 @@ public class GenerateOptions private constructor(builder: Builder) {
         /** Whether several tokens are guessed and checked in one pass. */
         public var speculation: Speculation = from?.speculation ?: Speculation.Auto
 
+        /** What the answer must look like; null for anything. */
+        public var format: OutputFormat? = from?.format
+
+        /** Tokens of thinking after which a reasoning model has to answer; 0 lets it not think at all, null as long as it likes. */
+        public var reasoningBudget: Int? = from?.reasoningBudget
+
         internal fun build(): GenerateOptions = GenerateOptions(this)
     }
 
@@ -130,6 +142,8 @@ internal fun GenerateOptions.lower(): BorderGenerateOptions = BorderGenerateOpti
     maxTokens = maxTokens?.lower("maxTokens"),
     stop = stop,
     speculation = speculation.lower(),
+    format = format?.lower(),
+    reasoningBudget = reasoningBudget?.lower("reasoningBudget"),
 )
 
 /** A count as Rust takes it. */

@@ -69,6 +69,12 @@ public enum class KvType {
     F32,
 }
 
+internal fun BorderKvType.lift(): KvType = when (this) {
+    BorderKvType.F16 -> KvType.F16
+    BorderKvType.Q8_0 -> KvType.Q8
+    BorderKvType.F32 -> KvType.F32
+}
+
 internal fun LoadOptions.lower(): BorderLoadOptions = BorderLoadOptions(
     device = when (device) {
         DeviceChoice.Auto -> BorderDeviceChoice.AUTO

@@ -6,6 +6,7 @@ import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.withContext
 import dev.pocketlm.internal.LoadTask
 import dev.pocketlm.internal.LocalModel as BorderModel
+import dev.pocketlm.internal.planModel
 
 /**
  * A loaded model: expensive to load, shared by all its sessions, safe to use from any thread.
@@ -47,12 +48,37 @@ public class LocalModel internal constructor(private val handle: BorderModel) : 
      */
     public fun session(build: SessionBuilder.() -> Unit = {}): ModelSession {
         val options = SessionBuilder().apply(build)
-        return ModelSession(this, border { openHandle().session(options.lower()) })
+        return ModelSession(this, border { openHandle().session(options.lower()) }, options.tools)
     }
 
     /**
-     * Closes the model for good. Answers in progress are stopped within one token, and what is called afterwards, here or
-     * on a session of this model, throws [PocketException.Closed]. Does not wait: [closeAndJoin] does.
+     * The conversation that [ModelSession.save] wrote to [path]: its next answer is the one it would have given then.
+     * [build] gives what a file cannot hold, the tools; instructions in it take the place of the saved ones.
+     *
+     * @throws PocketException.SessionFile saying what is wrong with the file or the key
+     * @throws PocketException.InvalidArgument for a key that is not 32 bytes long
+     * @throws PocketException.Closed after [close]
+     */
+    public suspend fun restore(path: String, key: ByteArray? = null, build: SessionBuilder.() -> Unit = {}): ModelSession {
+        val options = SessionBuilder().apply(build)
+        return ModelSession(this, border { openHandle().restore(path, key, options.lower()) }, options.tools)
+    }
+
+    /**
+     * Does now what the first answer would wait for: reads the weights into memory where they fit, and on a GPU compiles
+     * the kernels. Cancelling the coroutine does not stop it; [close] does.
+     *
+     * @throws PocketException.Closed after [close]
+     * @throws PocketException.DeviceLost when the GPU went away
+     */
+    public suspend fun prewarm() {
+        border { openHandle().prewarm() }
+    }
+
+    /**
+     * Closes the model for good. Answers in progress are stopped within one token, weights and the memory of all sessions
+     * are freed, and what is called afterwards, here or on a session of this model, throws [PocketException.Closed]. Does
+     * not wait: [closeAndJoin] does.
      */
     override fun close() {
         if (isDown.compareAndSet(false, true)) {
@@ -60,7 +86,7 @@ public class LocalModel internal constructor(private val handle: BorderModel) : 
         }
     }
 
-    /** The same, and waits until every answer has stopped and the memory of the model is free to be given back. */
+    /** The same, and waits until every answer has stopped and the memory is free. */
     public suspend fun closeAndJoin() {
         if (isDown.compareAndSet(false, true)) {
             withContext(NonCancellable) {
@@ -93,6 +119,14 @@ public class LocalModel internal constructor(private val handle: BorderModel) : 
         /** The same, with options in a block: `LocalModel.load(path) { device = DeviceChoice.Cpu }`. */
         public suspend fun load(path: String, build: LoadOptions.Builder.() -> Unit): LocalModel =
             load(path, LoadOptions(build))
+
+        /**
+         * What the file will need, from its header alone: nothing is loaded.
+         *
+         * @throws PocketException as [load], as far as the header shows; too little memory is no error here
+         */
+        public suspend fun plan(path: String, options: LoadOptions = LoadOptions()): Plan =
+            border { planModel(path, options.lower()) }.lift()
 
         /**
          * Starts a load that a user interface can watch: its [ModelLoad.state] is a `StateFlow`. It runs in [scope] and

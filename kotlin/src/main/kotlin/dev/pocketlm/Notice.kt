@@ -11,6 +11,9 @@ public sealed interface Notice {
     /** The file has no chat template: prompts are sent as plain text, and answers may be poor. */
     public data object NoChatTemplate : Notice
 
+    /** The context window is full: [turns] more of the oldest turns are no longer sent to the model. */
+    public data class TurnsDropped(public val turns: Int) : Notice
+
     /** Another one, in words. */
     public data class Other(public val message: String) : Notice
 }
@@ -18,5 +21,6 @@ public sealed interface Notice {
 internal fun BorderNotice.lift(): Notice = when (this) {
     is BorderNotice.DeviceFallback -> Notice.DeviceFallback(reason)
     is BorderNotice.NoChatTemplate -> Notice.NoChatTemplate
+    is BorderNotice.TurnsDropped -> Notice.TurnsDropped(turns.toInt())
     is BorderNotice.Other -> Notice.Other(message)
 }

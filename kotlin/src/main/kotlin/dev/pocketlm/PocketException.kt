@@ -62,6 +62,13 @@ public sealed class PocketException(message: String, cause: Throwable? = null) :
         public val reason: String,
     ) : PocketException(message)
 
+    /** A saved session cannot be written or restored: [fault] says what is wrong, [detail] where, or what was found. */
+    public class SessionFile internal constructor(
+        message: String,
+        public val fault: SessionFault,
+        public val detail: String,
+    ) : PocketException(message)
+
     /** The session is already answering. */
     public class Busy internal constructor(message: String) : PocketException(message)
 
@@ -133,6 +140,7 @@ internal fun BorderException.lift(): PocketException {
         is BorderException.InvalidArgument -> PocketException.InvalidArgument(text, name.camelCase(), reason)
         is BorderException.SchemaUnsupported -> PocketException.SchemaUnsupported(text, path)
         is BorderException.ToolFailed -> PocketException.ToolFailed(text, name, reason)
+        is BorderException.SessionFile -> PocketException.SessionFile(text, fault.lift(), detail)
         is BorderException.Busy -> PocketException.Busy(text)
         is BorderException.DeviceUnavailable -> PocketException.DeviceUnavailable(text, device, reason)
         is BorderException.DeviceLost -> PocketException.DeviceLost(text, reason)

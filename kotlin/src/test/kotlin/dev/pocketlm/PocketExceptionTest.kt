@@ -1,6 +1,7 @@
 package dev.pocketlm
 
 import dev.pocketlm.internal.PocketException as BorderException
+import dev.pocketlm.internal.SessionFault as BorderSessionFault
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertInstanceOf
 import org.junit.jupiter.api.Assertions.assertThrows
@@ -55,6 +56,8 @@ class PocketExceptionTest {
         assertEquals("reset", lifted<PocketException.DeviceLost>(BorderException.DeviceLost("reset")).reason)
         val tool = lifted<PocketException.ToolFailed>(BorderException.ToolFailed("weather", "rain"))
         assertEquals("weather" to "rain", tool.name to tool.reason)
+        val file = lifted<PocketException.SessionFile>(BorderException.SessionFile(BorderSessionFault.WRONG_KEY, "tag"))
+        assertEquals(SessionFault.WrongKey to "tag", file.fault to file.detail)
         assertTrue(lifted<PocketException.Busy>(BorderException.Busy()).message.orEmpty().startsWith("busy"))
         assertEquals("closed", lifted<PocketException.Closed>(BorderException.Closed()).message)
         assertEquals("bug", lifted<PocketException.Internal>(BorderException.Internal("bug")).reason)

@@ -5,6 +5,7 @@ package dev.pocketlm.docs
 
 import dev.pocketlm.Describe
 import dev.pocketlm.Event
+import dev.pocketlm.Fit
 import dev.pocketlm.GenerateOptions
 import dev.pocketlm.JsonSchema
 import dev.pocketlm.LoadOptions
@@ -12,6 +13,7 @@ import dev.pocketlm.LoadState
 import dev.pocketlm.LocalModel
 import dev.pocketlm.LogLevel
 import dev.pocketlm.ModelSession
+import dev.pocketlm.OutputFormat
 import dev.pocketlm.PocketException
 import dev.pocketlm.PocketLog
 import kotlinx.coroutines.CoroutineScope
@@ -76,8 +78,37 @@ data class Recipe(
     val vegetarian: Boolean = false,
 )
 
-private fun schemas() {
+private suspend fun structured(session: ModelSession) {
+    val recipe = session.respond<Recipe>("A soup for a cold evening.")
+    println("${recipe.title}: ${recipe.minutes} minutes")
+}
+
+private suspend fun formats(session: ModelSession) {
+    val yesOrNo = session.respond("Is the sky blue?") { format = OutputFormat.Regex("yes|no") }
     val schema: JsonObject = JsonSchema.of(Recipe.serializer().descriptor)
+}
+
+@Serializable
+data class Place(@Describe("Name of the city") val city: String)
+
+private suspend fun tools(model: LocalModel, forecast: suspend (String) -> String) {
+    val session = model.session {
+        instructions = "Use tools when they help."
+        tool<Place>("weather", "Tells the weather of a city") { place -> forecast(place.city) }
+    }
+    println(session.respond("Do I need an umbrella in Paris?").text)
+}
+
+private suspend fun saving(model: LocalModel, session: ModelSession, key: ByteArray) {
+    session.save("/path/to/chat", key)
+    val again = model.restore("/path/to/chat", key)
+    val other = again.fork()
+    other.rewind(turnsToKeep = 1)
+}
+
+private suspend fun planning() {
+    val plan = LocalModel.plan("/path/to/model.gguf")
+    if (plan.fit == Fit.No) println("It needs another context: ${plan.suggestion?.context}")
 }
 
 private fun log() {
