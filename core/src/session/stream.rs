@@ -40,6 +40,11 @@ impl Canceller {
         self.count_look();
         self.flag.load(Ordering::Relaxed)
     }
+
+    /// Whether both stop the same generation.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.flag, &other.flag)
+    }
 }
 
 #[cfg(test)]
