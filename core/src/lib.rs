@@ -6,12 +6,12 @@
 //! ```text
 //! file ─mmap→ Gguf ─┬→ Tokenizer ── ids ──────────────────────────┐
 //!                   └→ Weights ─→ Decoder.forward(batch, cache) ←─┘
-//!                                   └→ logits → sample → id → detokenize → Event
-//! ModelSession owns {LocalModel, KvCache, transcript}
+//!                                   └→ logits → constrain → sample → id → detokenize → Event
+//! ModelSession owns {LocalModel, KvCache, transcript, guesses of what comes next}
 //! ```
 //!
 //! ```no_run
-//! use pocketlm::{GenerateOptions, LoadControl, LoadOptions, LocalModel, SessionOptions};
+//! use pocketlm::{GenerateOptions, LoadOptions, LocalModel, SessionOptions};
 //!
 //! # fn main() -> pocketlm::Result<()> {
 //! let model = LocalModel::load("model.gguf", LoadOptions::default())?;
@@ -26,7 +26,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`session`] | models, conversations, turns, events |
-//! | [`chat`] | messages and chat templates |
+//! | [`chat`], [`constrain`], [`plan`] | messages, templates and tool calls; output formats; memory |
 //! | [`tokenizer`], [`sample`], [`model`], [`speculate`] | text ↔ ids; logits → id; architectures; guesses |
 //! | [`cache`] | keys and values of a sequence |
 //! | [`kernels`] | the seam to hardware: reference, CPU, GPU |

@@ -71,8 +71,8 @@ fn a_budget_ends_the_thinking_and_the_answer_follows() {
     }
 }
 
-#[test]
-fn a_prompt_that_opens_the_thinking_is_closed_too() {
+/// The same model with a prompt that opens its thinking.
+fn load_open() -> LocalModel {
     let template = TEMPLATE.replace(
         "messages[-1].content }}{% endif",
         "messages[-1].content + '<think>' }}{% endif",
@@ -85,7 +85,12 @@ fn a_prompt_that_opens_the_thinking_is_closed_too() {
         ENDLESS[3],
         ENDLESS[4],
     ];
-    let model = load(&template, lines);
+    load(&template, lines)
+}
+
+#[test]
+fn a_prompt_that_opens_the_thinking_is_closed_too() {
+    let model = load_open();
     for (budget, thoughts) in [(0, ""), (1, "a\n"), (4, "abab\n")] {
         let response = ask(&model, &options(Some(budget)));
         assert_eq!(
@@ -148,7 +153,8 @@ fn thinking_that_ends_in_time_is_left_alone() {
 
 #[test]
 fn an_answer_with_a_format_follows_a_forced_end() {
-    let model = load(TEMPLATE, ENDLESS);
+    // A format holds from the first token on, unless the prompt itself opens the thinking.
+    let model = load_open();
     let options = GenerateOptions {
         format: Some(OutputFormat::Regex("[0-9]{3}".into())),
         ..options(Some(2))

@@ -111,11 +111,6 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Whether the model is thinking.
-    pub fn is_thinking(&self) -> bool {
-        self.splitter.is_thinking()
-    }
-
     /// Lets go of what was held back.
     pub fn end(mut self, finish: FinishReason) -> Said {
         if finish != FinishReason::StopString {
