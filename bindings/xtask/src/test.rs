@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::Extent;
 use crate::cargo::{cargo, succeed, works};
 use crate::tally::Tally;
-use crate::{arm64, kotlin, models, system};
+use crate::{arm64, kotlin, models, swift, system};
 
 /// How a step ended, with its name and duration.
 struct Outcome {
@@ -62,6 +62,7 @@ pub fn run(extent: Extent) -> Result<bool> {
     if extent != Extent::Quick {
         step(kotlin::STEP, &mut || kotlin::test(&mut tally));
         step(arm64::STEP, &mut || arm64::test(&mut tally));
+        step(swift::STEP, &mut || swift::test(&mut tally));
     }
     step("dependencies", &mut dependencies);
 
