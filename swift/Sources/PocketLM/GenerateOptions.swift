@@ -8,16 +8,20 @@ public struct GenerateOptions: Sendable, Hashable {
     public var maxTokens: Int?
     /// Texts that end the answer; they are not part of it.
     public var stop: [String]
+    /// Whether tokens are guessed ahead.
+    public var speculation: Speculation
 
     /// Options of an answer.
     public init(
         sample: SampleOptions = SampleOptions(),
         maxTokens: Int? = nil,
-        stop: [String] = []
+        stop: [String] = [],
+        speculation: Speculation = .auto
     ) {
         self.sample = sample
         self.maxTokens = maxTokens
         self.stop = stop
+        self.speculation = speculation
     }
 
     /// Always the likeliest token: the same answer every time.
@@ -30,7 +34,8 @@ public struct GenerateOptions: Sendable, Hashable {
             PocketLMInternal.GenerateOptions(
                 sample: try sample.foreign,
                 maxTokens: try maxTokens.map { try count($0, "max_tokens") },
-                stop: stop)
+                stop: stop,
+                speculation: speculation.foreign)
         }
     }
 }

@@ -118,3 +118,13 @@ public final class LocalModel: Sendable {
         return file.path
     }
 }
+
+extension LocalModel: Hashable {
+    /// Whether they are the same loaded model.
+    public static func == (left: LocalModel, right: LocalModel) -> Bool { left === right }
+
+    /// Hashes which loaded model it is.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(ObjectIdentifier(self))
+    }
+}

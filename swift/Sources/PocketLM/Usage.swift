@@ -17,6 +17,10 @@ public struct Usage: Sendable, Hashable {
     public var prefillTokensPerSecond: Double
     /// Generated tokens per second after the first.
     public var decodeTokensPerSecond: Double
+    /// Tokens guessed ahead and checked: see ``Speculation``.
+    public var draftedTokens: Int
+    /// Of those, how many came true.
+    public var acceptedTokens: Int
 
     init(_ usage: PocketLMInternal.Usage) {
         promptTokens = Int(clamping: usage.promptTokens)
@@ -26,5 +30,7 @@ public struct Usage: Sendable, Hashable {
         decodeTime = usage.decodeSeconds
         prefillTokensPerSecond = usage.prefillTokensPerSecond
         decodeTokensPerSecond = usage.decodeTokensPerSecond
+        draftedTokens = Int(clamping: usage.draftedTokens)
+        acceptedTokens = Int(clamping: usage.acceptedTokens)
     }
 }

@@ -1738,7 +1738,7 @@ public func FfiConverterTypeResponseStream_lower(_ value: ResponseStream) -> UIn
 /**
  * Options of one answer.
  */
-public struct GenerateOptions: Equatable, Hashable {
+public struct GenerateOptions {
     /**
      * How tokens are drawn.
      */
@@ -1751,6 +1751,10 @@ public struct GenerateOptions: Equatable, Hashable {
      * Texts that end the answer; they are not part of it.
      */
     public let stop: [String]
+    /**
+     * Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
+     */
+    public let speculation: Speculation?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -1763,10 +1767,14 @@ public struct GenerateOptions: Equatable, Hashable {
          */maxTokens: UInt32? = nil, 
         /**
          * Texts that end the answer; they are not part of it.
-         */stop: [String] = []) {
+         */stop: [String] = [], 
+        /**
+         * Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
+         */speculation: Speculation? = nil) {
         self.sample = sample
         self.maxTokens = maxTokens
         self.stop = stop
+        self.speculation = speculation
     }
 
     
@@ -1787,7 +1795,8 @@ public struct FfiConverterTypeGenerateOptions: FfiConverterRustBuffer {
             try GenerateOptions(
                 sample: FfiConverterTypeSampleOptions.read(from: &buf), 
                 maxTokens: FfiConverterOptionUInt32.read(from: &buf), 
-                stop: FfiConverterSequenceString.read(from: &buf)
+                stop: FfiConverterSequenceString.read(from: &buf), 
+                speculation: FfiConverterOptionTypeSpeculation.read(from: &buf)
         )
     }
 
@@ -1795,6 +1804,7 @@ public struct FfiConverterTypeGenerateOptions: FfiConverterRustBuffer {
         FfiConverterTypeSampleOptions.write(value.sample, into: &buf)
         FfiConverterOptionUInt32.write(value.maxTokens, into: &buf)
         FfiConverterSequenceString.write(value.stop, into: &buf)
+        FfiConverterOptionTypeSpeculation.write(value.speculation, into: &buf)
     }
 }
 
@@ -2574,6 +2584,14 @@ public struct Usage: Equatable, Hashable {
      */
     public let generatedTokens: UInt64
     /**
+     * Tokens guessed ahead and checked.
+     */
+    public let draftedTokens: UInt64
+    /**
+     * Of those, how many came true.
+     */
+    public let acceptedTokens: UInt64
+    /**
      * Seconds from the call to the first generated token.
      */
     public let firstTokenSeconds: Double
@@ -2603,6 +2621,12 @@ public struct Usage: Equatable, Hashable {
          * Tokens generated, the end-of-turn token included.
          */generatedTokens: UInt64, 
         /**
+         * Tokens guessed ahead and checked.
+         */draftedTokens: UInt64, 
+        /**
+         * Of those, how many came true.
+         */acceptedTokens: UInt64, 
+        /**
          * Seconds from the call to the first generated token.
          */firstTokenSeconds: Double, 
         /**
@@ -2617,6 +2641,8 @@ public struct Usage: Equatable, Hashable {
         self.promptTokens = promptTokens
         self.cachedTokens = cachedTokens
         self.generatedTokens = generatedTokens
+        self.draftedTokens = draftedTokens
+        self.acceptedTokens = acceptedTokens
         self.firstTokenSeconds = firstTokenSeconds
         self.decodeSeconds = decodeSeconds
         self.prefillTokensPerSecond = prefillTokensPerSecond
@@ -2642,6 +2668,8 @@ public struct FfiConverterTypeUsage: FfiConverterRustBuffer {
                 promptTokens: FfiConverterUInt64.read(from: &buf), 
                 cachedTokens: FfiConverterUInt64.read(from: &buf), 
                 generatedTokens: FfiConverterUInt64.read(from: &buf), 
+                draftedTokens: FfiConverterUInt64.read(from: &buf), 
+                acceptedTokens: FfiConverterUInt64.read(from: &buf), 
                 firstTokenSeconds: FfiConverterDouble.read(from: &buf), 
                 decodeSeconds: FfiConverterDouble.read(from: &buf), 
                 prefillTokensPerSecond: FfiConverterDouble.read(from: &buf), 
@@ -2653,6 +2681,8 @@ public struct FfiConverterTypeUsage: FfiConverterRustBuffer {
         FfiConverterUInt64.write(value.promptTokens, into: &buf)
         FfiConverterUInt64.write(value.cachedTokens, into: &buf)
         FfiConverterUInt64.write(value.generatedTokens, into: &buf)
+        FfiConverterUInt64.write(value.draftedTokens, into: &buf)
+        FfiConverterUInt64.write(value.acceptedTokens, into: &buf)
         FfiConverterDouble.write(value.firstTokenSeconds, into: &buf)
         FfiConverterDouble.write(value.decodeSeconds, into: &buf)
         FfiConverterDouble.write(value.prefillTokensPerSecond, into: &buf)
@@ -3733,6 +3763,109 @@ public func FfiConverterTypeRole_lower(_ value: Role) -> RustBuffer {
 }
 
 
+
+/**
+ * Whether several tokens are guessed and checked in one pass. The answer is the same in every case;
+ * what changes is how long it takes.
+ */
+
+public enum Speculation {
+    
+    /**
+     * `Lookup` on the CPU, `Off` elsewhere.
+     */
+    case auto
+    /**
+     * One token a pass.
+     */
+    case off
+    /**
+     * Looks the last tokens up in the conversation: good for edits, quotations and code, free for
+     * everything else.
+     */
+    case lookup
+    /**
+     * A smaller model with the same vocabulary guesses.
+     */
+    case draft(
+        /**
+         * The smaller model.
+         */model: LocalModel
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Speculation: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSpeculation: FfiConverterRustBuffer {
+    typealias SwiftType = Speculation
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Speculation {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .auto
+        
+        case 2: return .off
+        
+        case 3: return .lookup
+        
+        case 4: return .draft(model: try FfiConverterTypeLocalModel.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Speculation, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .auto:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .off:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .lookup:
+            writeInt(&buf, Int32(3))
+        
+        
+        case let .draft(model):
+            writeInt(&buf, Int32(4))
+            FfiConverterTypeLocalModel.write(model, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSpeculation_lift(_ buf: RustBuffer) throws -> Speculation {
+    return try FfiConverterTypeSpeculation.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSpeculation_lower(_ value: Speculation) -> RustBuffer {
+    return FfiConverterTypeSpeculation.lower(value)
+}
+
+
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
@@ -3920,6 +4053,30 @@ fileprivate struct FfiConverterOptionTypeKvType: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeKvType.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeSpeculation: FfiConverterRustBuffer {
+    typealias SwiftType = Speculation?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeSpeculation.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeSpeculation.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }

@@ -88,6 +88,29 @@ import Testing
         await model.close()
     }
 
+    @Test func guessingAheadDoesNotChangeTheAnswer() async throws {
+        let prompt = "Repeat this twice: the quick brown fox jumps over the lazy dog"
+        var options = GenerateOptions.greedy(maxTokens: 30)
+        options.speculation = .off
+        let plain = try await RealModel.session().respond(to: prompt, options: options)
+        #expect(plain.usage?.draftedTokens == 0)
+        options.speculation = .lookup
+        let guessed = try await RealModel.session().respond(to: prompt, options: options)
+        #expect(guessed.text == plain.text)
+        let usage = try #require(guessed.usage)
+        #expect(usage.acceptedTokens > 0)
+        #expect(usage.acceptedTokens <= usage.draftedTokens)
+    }
+
+    @Test func aModelCanGuessForAnother() async throws {
+        var options = short
+        let plain = try await RealModel.session().respond(to: "Say hello.", options: options)
+        options.speculation = .draft(try await RealModel.shared())
+        let drafted = try await RealModel.session().respond(to: "Say hello.", options: options)
+        #expect(drafted.text == plain.text)
+        #expect((drafted.usage?.acceptedTokens ?? 0) > 0)
+    }
+
     @Test func aForbiddenTokenIsNotSaid() async throws {
         let plain = try await RealModel.session().respond(to: "Say hello.", options: short)
         var options = short
