@@ -10,7 +10,10 @@
 ///     let river: String?
 /// }
 ///
-/// let city = try await session.respond(to: "Describe Paris.", as: City.self).value
+/// let schema = try City.schema.jsonText
+/// let prompt = "Describe Paris as JSON, by this schema: \(schema)"
+/// let answer = try await session.respond(to: prompt, options: .greedy())
+/// let city = try JSONDecoder().decode(City.self, from: Data(answer.text.utf8))
 /// ```
 ///
 /// Write ``schema-swift.type.property`` where descriptions or bounds help the model, or where the type
@@ -26,26 +29,5 @@ extension StructuredOutput {
     /// The shape that the type's decoding asks for.
     public static var schema: Schema {
         get throws { try Schema(inferredFrom: Self.self) }
-    }
-}
-
-/// A whole answer, and the value that it is.
-public struct StructuredResponse<Value: Sendable>: Sendable {
-    /// The decoded value.
-    public let value: Value
-    /// The answer as the model gave it.
-    public let response: Response
-}
-
-/// An answer that was cut off, or is no value of the type for another reason.
-public struct StructuredOutputError: Error, Sendable, CustomStringConvertible {
-    /// The answer. Its ``Response/finish`` tells whether it was cut off.
-    public let response: Response
-    /// What decoding said.
-    public let reason: String
-
-    /// The error in one English sentence.
-    public var description: String {
-        "the answer is no value of the type (\(response.finish)): \(reason)"
     }
 }
