@@ -4,17 +4,32 @@
 //! cargo xtask test [--quick | --full]   everything that must be green
 //! cargo xtask arm64                     the CPU kernels on ARM64, by emulation
 //! cargo xtask kotlin [NATIVES]          the Kotlin package: tests, and a Maven repository folder
+//! cargo xtask swift                     the Swift package's tests, example and documentation
+//! cargo xtask bindings [--check]        generate the Kotlin and Swift bindings, or compare them
+//! cargo xtask android                   the library for Android (needs the NDK)
+//! cargo xtask xcframework               the library for Apple's systems (needs a Mac)
+//! cargo xtask size [TARGET]             how large the shipped library is
+//! cargo xtask release VERSION           write a release's version and checksum
 //! cargo xtask models [--full]           fetch the models that tests use
 //! ```
 
+mod android;
 mod arm64;
+mod bindings;
 mod cargo;
 mod debian_rust;
+mod elf;
 mod kotlin;
 mod models;
+mod release;
+mod size;
+mod snippets;
+mod swift;
+mod swift_toolchain;
 mod system;
 mod tally;
 mod test;
+mod xcframework;
 
 use std::process::ExitCode;
 
@@ -32,6 +47,17 @@ usage: cargo xtask test [--quick | --full]
          test the Kotlin package, and pack it for this machine into kotlin/target/repo; a part of
          the above. With NATIVES only pack it, with the libraries in that folder
          (jvm/linux-x86-64, android/arm64-v8a, ...)
+       cargo xtask swift
+         only the Swift package: tests, example, documentation; installs Debian's Swift where there
+         is none
+       cargo xtask bindings [--check]
+         generate the Kotlin and Swift bindings from the library; or compare them with the committed
+       cargo xtask android | xcframework
+         the library for Android (needs cargo-ndk and the NDK), for Apple's systems (needs a Mac)
+       cargo xtask size [TARGET]
+         build the library for release, with and without the GPU part, and tell its size
+       cargo xtask release VERSION
+         write the version, and the checksum of the XCFramework, into the files that have them
        cargo xtask models [--full]
          fetch the models that tests use into the models folder";
 
@@ -65,6 +91,14 @@ fn run(args: &[String]) -> Result<bool> {
         ["arm64"] => arm64::alone().map(|()| true),
         ["kotlin"] => kotlin::alone().map(|()| true),
         ["kotlin", natives] => kotlin::package(natives).map(|()| true),
+        ["swift"] => swift::alone().map(|()| true),
+        ["bindings"] => bindings::write().map(|()| true),
+        ["bindings", "--check"] => bindings::check_all().map(|()| true),
+        ["android"] => android::build().map(|()| true),
+        ["xcframework"] => xcframework::build().map(|()| true),
+        ["size"] => size::measure(None).map(|()| true),
+        ["size", target] => size::measure(Some(target)).map(|()| true),
+        ["release", version] => release::prepare(version).map(|()| true),
         ["models"] => models::fetch(Extent::Normal).map(|()| true),
         ["models", "--full"] => models::fetch(Extent::Full).map(|()| true),
         [] | ["help" | "--help" | "-h"] => {

@@ -24,6 +24,9 @@ const ARM64: &[&str] = &[
     "qemu-user-static",
 ];
 
+/// What makes a folder with a Debian of its own in it.
+const ROOT_BUILDER: &[&str] = &["mmdebstrap"];
+
 /// The linker of [`ARM64`].
 pub const ARM64_LINKER: &str = "aarch64-linux-gnu-gcc";
 
@@ -110,6 +113,23 @@ pub fn arm64_emulator() -> Result<&'static str> {
         "no linker, C library or emulator for ARM64 (on Debian, as root: apt-get install {})",
         ARM64.join(" ")
     )
+}
+
+/// Makes sure that a folder with another Debian release can be made.
+///
+/// # Errors
+/// When that cannot be had here.
+pub fn root_builder() -> Result<()> {
+    if works("mmdebstrap", &["--version"]) {
+        return Ok(());
+    }
+    match can_install() {
+        true => install(ROOT_BUILDER),
+        false => bail!(
+            "no mmdebstrap (on Debian, as root: apt-get install {})",
+            ROOT_BUILDER.join(" ")
+        ),
+    }
 }
 
 /// The emulator, if the linker and the C library are here too. Its name is the second one where the

@@ -28,23 +28,71 @@ impl Tally {
     /// When it cannot be started or fails; what it printed is counted all the same.
     pub fn run(&mut self, command: &mut Command) -> Result<()> {
         let text = show(command);
+        self.follow(command, Self::read)
+            .with_context(|| format!("`{text}`"))
+    }
+
+    /// Runs a `swift test`, counting and showing what is worth it.
+    ///
+    /// # Errors
+    /// As [`Tally::run`].
+    pub fn run_swift(&mut self, command: &mut Command) -> Result<()> {
+        self.follow(command, Self::read_swift)
+    }
+
+    /// Runs a command, lets `read` see its lines, and shows those for which that says so.
+    fn follow(
+        &mut self,
+        command: &mut Command,
+        read: impl Fn(&mut Self, &str) -> bool,
+    ) -> Result<()> {
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot run {text}"))?;
+            .context("cannot be run")?;
         let output = child.stdout.take().context("no output to read")?;
         for line in BufReader::new(output).split(b'\n') {
             // A test may print anything: bytes that are no text are shown as such.
             let line = line?;
             let line = String::from_utf8_lossy(&line);
             let line = line.trim_end_matches('\r');
-            if self.read(line) {
+            if read(self, line) {
                 println!("{line}");
             }
         }
         let status = child.wait()?;
-        ensure!(status.success(), "`{text}` failed ({status})");
+        ensure!(status.success(), "failed ({status})");
         Ok(())
+    }
+
+    /// Takes note of a line of swift-testing: a symbol, then `Test name() passed after 0.1 seconds.`,
+    /// `… failed after …` or `… skipped: "reason"`, and tells whether it is worth showing. Tests of
+    /// several cases count once.
+    pub fn read_swift(&mut self, line: &str) -> bool {
+        let words = line.trim_start_matches(|symbol: char| !symbol.is_ascii_alphabetic());
+        let Some(rest) = words.strip_prefix("Test ") else {
+            return !words.starts_with("Suite ");
+        };
+        if rest.starts_with("run ") || rest.starts_with("case ") {
+            return rest.starts_with("run ");
+        }
+        let Some((name, what)) = rest.split_once(") ").or_else(|| rest.split_once("\" ")) else {
+            return true;
+        };
+        // `with 5 test cases passed after …`
+        let ended = |word: &str| what.contains(&format!("{word} after "));
+        if ended("passed") {
+            self.passed += 1;
+        } else if ended("failed") {
+            self.failed += 1;
+        } else if let Some((_, reason)) = what.split_once("skipped") {
+            self.ignored += 1;
+            let name = name.split('(').next().unwrap_or(name).to_string();
+            let reason = reason.trim_matches([':', ' ', '"', '.']).to_string();
+            println!("SKIPPED: {reason} ({name})");
+            self.skips.push((name, reason));
+        }
+        !what.starts_with("started")
     }
 
     /// Says, now and in the summary, that something was left out.
@@ -173,6 +221,41 @@ test result: FAILED. 0 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
                 .filter(|line| line.starts_with("test result:"))
                 .count(),
             2
+        );
+    }
+
+    #[test]
+    fn results_of_swift_are_counted() {
+        let output = "\
+Building for debugging...
+◇ Test run started.
+◇ Suite A started.
+◇ Test one() started.
+✔ Test one() passed after 0.001 seconds.
+◇ Test many(text:) started.
+✔ Test many(text:) with 3 test cases passed after 0.1 seconds.
+✘ Test two() recorded an issue at T.swift:3:4: Expectation failed: 1 == 2
+✘ Test two() failed after 0.5 seconds with 1 issue.
+➜ Test three() skipped: \"no such model\"
+✔ Suite A passed after 0.2 seconds.
+✘ Test run with 4 tests failed after 1.0 seconds with 1 issue.
+";
+        let mut tally = Tally::default();
+        let shown: Vec<&str> = output
+            .lines()
+            .filter(|line| tally.read_swift(line))
+            .collect();
+        assert_eq!(tally.closing_line(), "2 passed, 1 failed, 1 skipped");
+        assert_eq!(
+            tally.skips,
+            [("three".to_string(), "no such model".to_string())]
+        );
+        assert!(shown.iter().any(|line| line.contains("Expectation failed")));
+        assert!(shown.iter().any(|line| line.contains("Test run with")));
+        assert!(
+            !shown
+                .iter()
+                .any(|line| line.contains("started.") && line.contains("one()"))
         );
     }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::Extent;
 use crate::cargo::{cargo, succeed, works};
 use crate::tally::Tally;
-use crate::{arm64, kotlin, models, system};
+use crate::{arm64, bindings, kotlin, models, swift, system};
 
 /// How a step ended, with its name and duration.
 struct Outcome {
@@ -60,8 +60,10 @@ pub fn run(extent: Extent) -> Result<bool> {
     }
     step("tests", &mut || test(&mut tally, extent));
     if extent != Extent::Quick {
+        step("bindings", &mut bindings::check_all);
         step(kotlin::STEP, &mut || kotlin::test(&mut tally));
         step(arm64::STEP, &mut || arm64::test(&mut tally));
+        step(swift::STEP, &mut || swift::test(&mut tally));
     }
     step("dependencies", &mut dependencies);
 

@@ -1,0 +1,87 @@
+import Foundation
+internal import PocketLMInternal
+
+/// A conversation: what was said, and the model's memory of it. Cheap; one for each conversation.
+///
+/// Turns are transactional: one that fails or is cancelled leaves no trace, and the next answer is the
+/// same as if it had never been. One answer is made at a time: a second one asked for meanwhile
+/// throws ``PocketError/busy``.
+public final class ModelSession: Sendable {
+    /// The model that answers.
+    public let model: LocalModel
+
+    let raw: PocketLMInternal.ModelSession
+    let turns = Turns()
+
+    init(_ raw: PocketLMInternal.ModelSession, model: LocalModel) {
+        self.raw = raw
+        self.model = model
+    }
+
+    /// Answers a message, and returns the whole answer.
+    ///
+    /// Cancelling the task stops the model within one token; the turn is forgotten.
+    ///
+    /// - Throws: What ``stream(_:options:)`` throws.
+    public func respond(
+        to prompt: String, options: GenerateOptions = GenerateOptions()
+    ) async throws -> Response {
+        var response = Response()
+        for try await event in stream(prompt, options: options) {
+            response.add(event)
+        }
+        return response
+    }
+
+    /// Answers a message, event by event, as the model makes them.
+    ///
+    /// ```swift
+    /// for try await event in session.stream("Hi") {
+    ///     if case .text(let delta) = event { print(delta, terminator: "") }
+    /// }
+    /// ```
+    ///
+    /// The answer begins when the iteration does; each iteration is a turn of its own. Leaving the
+    /// loop early, or cancelling the task, stops the model within one token, and the turn is
+    /// forgotten.
+    ///
+    /// - Returns: The events; iterating throws ``PocketError/busy`` while another answer is made,
+    ///   ``PocketError/contextExceeded(size:tokens:)``,
+    ///   ``PocketError/invalidArgument(name:reason:)`` for the options, ``PocketError/closed``, what
+    ///   goes wrong in the answer, and `CancellationError`.
+    public func stream(
+        _ prompt: String, options: GenerateOptions = GenerateOptions()
+    ) -> ResponseStream {
+        ResponseStream(session: self, prompt: prompt, options: options)
+    }
+
+    /// Stops the answer in progress, if there is one, within one token: its last event is
+    /// ``Event/done(finish:usage:)`` with ``FinishReason/cancelled``, and its turn is forgotten.
+    public func cancel() {
+        raw.cancel()
+    }
+
+    /// What was said so far, the instructions first.
+    ///
+    /// - Throws: ``PocketError/busy`` while an answer is made, ``PocketError/closed``.
+    public var transcript: [Message] {
+        get async throws {
+            await turns.settle()
+            return try translated { try raw.transcript().map(Message.init) }
+        }
+    }
+
+    /// How many tokens a text is for this session's model.
+    ///
+    /// - Throws: ``PocketError/closed``.
+    public func tokenCount(of text: String) async throws -> Int {
+        try await awaited { Int(clamping: try await raw.tokenCount(text: text)) }
+    }
+
+    /// Closes the session for good: the answer in progress is stopped and waited for. What is called
+    /// afterwards throws ``PocketError/closed``.
+    public func close() async {
+        raw.shutDown()
+        await raw.join()
+    }
+}
