@@ -15,7 +15,7 @@ class BorderSpeedTest {
     private val options = greedy(tokens)
 
     @Test
-    fun `a stream through Kotlin is as fast as one in Rust`() = runBlocking {
+    fun `a stream through Kotlin is as fast as one in Rust`() = runBlocking<Unit> {
         here()
         val rounds = List(6) { here() to there() }
         val kotlin = rounds.map { it.first }.sorted()

@@ -45,14 +45,14 @@ class LocalModelTest {
     }
 
     @Test
-    fun `a missing file`() = runBlocking {
+    fun `a missing file`() = runBlocking<Unit> {
         val error = loadError<PocketException.ModelNotFound>("/no/such/file.gguf")
         assertEquals("/no/such/file.gguf", error.path)
         assertTrue(error.reason.isNotEmpty() && error.message.orEmpty().contains(error.reason))
     }
 
     @Test
-    fun `a file that is no model`() = runBlocking {
+    fun `a file that is no model`() = runBlocking<Unit> {
         val path = folder.resolve("text.gguf")
         Files.writeString(path, "This is not a model. ".repeat(100))
         val error = loadError<PocketException.CorruptModel>(path.toString())
@@ -67,7 +67,7 @@ class LocalModelTest {
     }
 
     @Test
-    fun `an architecture that this runtime does not know`() = runBlocking {
+    fun `an architecture that this runtime does not know`() = runBlocking<Unit> {
         val path = folder.resolve("new.gguf")
         Files.write(path, header("general.architecture" to "sphinx"))
         val error = loadError<PocketException.UnsupportedModel>(path.toString())
@@ -75,7 +75,7 @@ class LocalModelTest {
     }
 
     @Test
-    fun `options outside their domain are named`() = runBlocking {
+    fun `options outside their domain are named`() = runBlocking<Unit> {
         for ((name, options) in listOf(
             "context" to LoadOptions { context = 0 },
             "threads" to LoadOptions { threads = 0; device = DeviceChoice.Cpu },
@@ -86,14 +86,14 @@ class LocalModelTest {
     }
 
     @Test
-    fun `a path may have any letters`() = runBlocking {
+    fun `a path may have any letters`() = runBlocking<Unit> {
         val path = folder.resolve("модель 模型 🦜.gguf")
         Files.createSymbolicLink(path, Path.of(RealModel.path))
         LocalModel.load(path.toString()) { device = DeviceChoice.Cpu }.closeAndJoin()
     }
 
     @Test
-    fun `a load that is watched ends as ready`() = runBlocking {
+    fun `a load that is watched ends as ready`() = runBlocking<Unit> {
         val scope = CoroutineScope(Dispatchers.Default + Job())
         val load = LocalModel.loadIn(scope, RealModel.path, LoadOptions { device = DeviceChoice.Cpu })
         val model = load.await()
@@ -103,7 +103,7 @@ class LocalModelTest {
     }
 
     @Test
-    fun `a load that fails is a state, and leaves its scope alone`() = runBlocking {
+    fun `a load that fails is a state, and leaves its scope alone`() = runBlocking<Unit> {
         val scope = CoroutineScope(Dispatchers.Default + Job())
         val load = LocalModel.loadIn(scope, "/no/such/file.gguf")
         val state = withTimeout(10.seconds) { load.state.first { it !is LoadState.Loading } }
@@ -115,7 +115,7 @@ class LocalModelTest {
     }
 
     @Test
-    fun `a load that is cancelled says so`() = runBlocking {
+    fun `a load that is cancelled says so`() = runBlocking<Unit> {
         val scope = CoroutineScope(Dispatchers.Default + Job())
         scope.cancel()
         val load = LocalModel.loadIn(scope, RealModel.path)
@@ -124,7 +124,7 @@ class LocalModelTest {
     }
 
     @Test
-    fun `what is used after the model was closed says so`() = runBlocking {
+    fun `what is used after the model was closed says so`() = runBlocking<Unit> {
         val model = RealModel.load()
         val session = model.session()
         assertFalse(model.isClosed)

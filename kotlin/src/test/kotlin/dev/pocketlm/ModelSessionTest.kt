@@ -17,7 +17,7 @@ class ModelSessionTest {
         assertInstanceOf(T::class.java, result.exceptionOrNull())
 
     @Test
-    fun `a stream is the answer in pieces, and says at the end what it cost`() = runBlocking {
+    fun `a stream is the answer in pieces, and says at the end what it cost`() = runBlocking<Unit> {
         val whole = RealModel.chat { it.respond("What is a GGUF file?", greedy(24)) }
         val events = RealModel.chat { it.stream("What is a GGUF file?", greedy(24)).toList() }
         assertEquals(whole.text, events.text())
@@ -31,7 +31,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `the answer is Rust's, letter for letter`() = runBlocking {
+    fun `the answer is Rust's, letter for letter`() = runBlocking<Unit> {
         assumeTrue(RealModel.program != null, "SKIPPED: the command line program is not built")
         val prompt = "Write a haiku about rain, with one emoji."
         val here = RealModel.chat(instructions = "You are a poet.") { it.respond(prompt, greedy(40)).text }
@@ -44,7 +44,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `a conversation is remembered and not computed again`() = runBlocking {
+    fun `a conversation is remembered and not computed again`() = runBlocking<Unit> {
         RealModel.chat { session ->
             session.respond("My name is Ada. Remember it.", greedy(16))
             val second = session.respond("What is my name?", greedy(16))
@@ -60,7 +60,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `text of all scripts and emoji crosses the border whole`() = runBlocking {
+    fun `text of all scripts and emoji crosses the border whole`() = runBlocking<Unit> {
         val text = "naïve Ω ж 中文 עברית 👩‍👩‍👧‍👦 🏳️‍🌈 \u0000 \uD83E\uDD9C e\u0301"
         RealModel.chat(instructions = text) { session ->
             session.respond(text, greedy(1))
@@ -78,7 +78,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `a stop text ends the answer and is not part of it`() = runBlocking {
+    fun `a stop text ends the answer and is not part of it`() = runBlocking<Unit> {
         val answer = RealModel.chat {
             it.respond("Count from 1 to 9, separated by commas.", greedy(40).with { stop = listOf("4") })
         }
@@ -87,13 +87,13 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `the model ends its turn by itself`() = runBlocking {
+    fun `the model ends its turn by itself`() = runBlocking<Unit> {
         val answer = RealModel.chat { it.respond("Say only: yes", greedy(40)) }
         assertEquals(FinishReason.EndOfTurn, answer.finish)
     }
 
     @Test
-    fun `a seed repeats an answer, another one does not`() = runBlocking {
+    fun `a seed repeats an answer, another one does not`() = runBlocking<Unit> {
         suspend fun answer(seed: Long) = RealModel.chat {
             it.respond("Invent a name for a boat.") {
                 temperature = 1.5f
@@ -109,7 +109,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `a forbidden token does not come`() = runBlocking {
+    fun `a forbidden token does not come`() = runBlocking<Unit> {
         val prompt = "Say only: yes"
         val free = RealModel.chat { it.respond(prompt, greedy(4)).text }
         assertTrue(free.contains("yes", ignoreCase = true), free)
@@ -121,7 +121,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `a conversation that grew too long says by how much`() = runBlocking {
+    fun `a conversation that grew too long says by how much`() = runBlocking<Unit> {
         val model = RealModel.load { context = 64 }
         val session = model.session()
         val error = error<PocketException.ContextExceeded>(runCatching { session.respond("word ".repeat(100), greedy(1)) })
@@ -133,7 +133,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `an answer may fill the context`() = runBlocking {
+    fun `an answer may fill the context`() = runBlocking<Unit> {
         val model = RealModel.load { context = 48 }
         val answer = model.session().respond("Count from 1 to 100.", GenerateOptions.Greedy)
         assertEquals(FinishReason.ContextFull, answer.finish)
@@ -141,7 +141,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `options outside their domain are named`() = runBlocking {
+    fun `options outside their domain are named`() = runBlocking<Unit> {
         RealModel.chat { session ->
             for ((name, options) in listOf(
                 "maxTokens" to GenerateOptions { maxTokens = 0 },
@@ -160,7 +160,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `guessing ahead changes the time, not the answer`() = runBlocking {
+    fun `guessing ahead changes the time, not the answer`() = runBlocking<Unit> {
         val prompt = "Repeat this list twice: red, green, blue, yellow, black, white."
         suspend fun answer(speculation: Speculation) =
             RealModel.chat { it.respond(prompt, greedy(40).with { this.speculation = speculation }) }
@@ -179,7 +179,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `tokens are counted as the model counts them`() = runBlocking {
+    fun `tokens are counted as the model counts them`() = runBlocking<Unit> {
         RealModel.chat { session ->
             assertEquals(0, session.tokenCount(""))
             assertEquals(1, session.tokenCount(" the"))
@@ -190,7 +190,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `sessions of a model do not know of each other`() = runBlocking {
+    fun `sessions of a model do not know of each other`() = runBlocking<Unit> {
         RealModel.chat { first ->
             first.respond("My name is Ada.", greedy(4))
             RealModel.chat { second ->
@@ -202,7 +202,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `nothing is computed before a stream is collected, and each collection is a turn`() = runBlocking {
+    fun `nothing is computed before a stream is collected, and each collection is a turn`() = runBlocking<Unit> {
         RealModel.chat { session ->
             val stream = session.stream("Say only: yes", greedy(3))
             assertEquals(1, session.transcript().size)
@@ -214,7 +214,7 @@ class ModelSessionTest {
     }
 
     @Test
-    fun `what is used after the session was closed says so`() = runBlocking {
+    fun `what is used after the session was closed says so`() = runBlocking<Unit> {
         val session = RealModel.model.session()
         assertFalse(session.isClosed)
         session.close()

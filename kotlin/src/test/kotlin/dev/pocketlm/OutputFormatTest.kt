@@ -20,7 +20,7 @@ data class Guess(val mood: Mood, val confidence: Int, val words: List<String>)
 @NeedsRealModel
 class OutputFormatTest {
     @Test
-    fun `an answer is a value of a Kotlin type`() = runBlocking {
+    fun `an answer is a value of a Kotlin type`() = runBlocking<Unit> {
         val guess: Guess = RealModel.chat {
             it.respond<Guess>("Judge the mood of this text, confidence in percent: 'What a wonderful day!'", greedy(150))
         }
@@ -29,7 +29,7 @@ class OutputFormatTest {
     }
 
     @Test
-    fun `any seed gives a value, sealed and recursive types too`() = runBlocking {
+    fun `any seed gives a value, sealed and recursive types too`() = runBlocking<Unit> {
         for (seed in 1L..3L) {
             val options = GenerateOptions { temperature = 1f; maxTokens = 300; this.seed = seed }
             RealModel.chat { it.respond<Shape>("Describe a circle of radius 2 as JSON.", options) }
@@ -39,7 +39,7 @@ class OutputFormatTest {
     }
 
     @Test
-    fun `a typed answer that was cut off says so`() = runBlocking {
+    fun `a typed answer that was cut off says so`() = runBlocking<Unit> {
         val failure = runCatching { RealModel.chat { it.respond<Person>("Name a person.", greedy(3)) } }
         val error = assertInstanceOf(PocketException.AnswerIncomplete::class.java, failure.exceptionOrNull())
         assertEquals(FinishReason.MaxTokens, error.finish)
@@ -47,7 +47,7 @@ class OutputFormatTest {
     }
 
     @Test
-    fun `a regular expression, a grammar and plain JSON`() = runBlocking {
+    fun `a regular expression, a grammar and plain JSON`() = runBlocking<Unit> {
         suspend fun answer(prompt: String, format: OutputFormat) =
             RealModel.chat { it.respond(prompt, greedy(60).with { this.format = format }).text }
         val date = answer("When did the second world war end?", OutputFormat.Regex("[0-9]{4}-[0-9]{2}-[0-9]{2}"))
@@ -59,9 +59,9 @@ class OutputFormatTest {
     }
 
     @Test
-    fun `what cannot be enforced is refused before anything is computed`() = runBlocking {
+    fun `what cannot be enforced is refused before anything is computed`() = runBlocking<Unit> {
         val schema = JsonObject(mapOf("type" to JsonPrimitive("nonsense")))
-        for (format in listOf(OutputFormat.Regex("("), OutputFormat.Lark("start:"), OutputFormat.Schema(schema))) {
+        for (format in listOf(OutputFormat.Regex("("), OutputFormat.Lark("start: nothing"), OutputFormat.Schema(schema))) {
             RealModel.chat { session ->
                 val failure = runCatching { session.respond("Hi", greedy(5).with { this.format = format }) }
                 assertInstanceOf(PocketException::class.java, failure.exceptionOrNull(), format.toString())

@@ -15,7 +15,7 @@ class PocketLogTest {
     fun silence() = PocketLog.setSink(null)
 
     @Test
-    fun `messages arrive with their level, and not after the sink was taken away`() = runBlocking {
+    fun `messages arrive with their level, and not after the sink was taken away`() = runBlocking<Unit> {
         PocketLog.setSink({ level, target, message -> lines += Triple(level, target, message) })
         RealModel.load().closeAndJoin()
         val (level, target, message) = lines.single { it.third.contains("model loaded") }
@@ -32,7 +32,7 @@ class PocketLogTest {
     }
 
     @Test
-    fun `a sink that fails harms nobody`() = runBlocking {
+    fun `a sink that fails harms nobody`() = runBlocking<Unit> {
         PocketLog.setSink({ _, _, _ -> error("disk full") }, LogLevel.Trace)
         val model = RealModel.load()
         assertTrue(model.session().respond("Hi", greedy(1)).usage.generatedTokens == 1)

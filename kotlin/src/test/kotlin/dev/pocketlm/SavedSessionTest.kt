@@ -20,7 +20,7 @@ class SavedSessionTest {
         assertInstanceOf(PocketException.SessionFile::class.java, result.exceptionOrNull()).fault
 
     @Test
-    fun `a saved session goes on as if it had never been away`() = runBlocking {
+    fun `a saved session goes on as if it had never been away`() = runBlocking<Unit> {
         val file = folder.resolve("chat 🗝").toString()
         val key = ByteArray(32) { it.toByte() }
         RealModel.chat { session ->
@@ -37,7 +37,7 @@ class SavedSessionTest {
     }
 
     @Test
-    fun `a file or a key that is wrong says what is`() = runBlocking {
+    fun `a file or a key that is wrong says what is`() = runBlocking<Unit> {
         val model = RealModel.model
         val file = folder.resolve("chat").toString()
         val key = ByteArray(32) { 1 }
@@ -56,7 +56,7 @@ class SavedSessionTest {
     }
 
     @Test
-    fun `a fork begins where its parent is, and goes its own way`() = runBlocking {
+    fun `a fork begins where its parent is, and goes its own way`() = runBlocking<Unit> {
         RealModel.chat { parent ->
             parent.respond("My name is Ada.", greedy(8))
             val fork = parent.fork()
@@ -70,7 +70,7 @@ class SavedSessionTest {
     }
 
     @Test
-    fun `turns are taken back`() = runBlocking {
+    fun `turns are taken back`() = runBlocking<Unit> {
         RealModel.chat { session ->
             val first = session.respond("Say only: yes", greedy(4)).text
             session.respond("Say only: no", greedy(4))
@@ -85,7 +85,7 @@ class SavedSessionTest {
     }
 
     @Test
-    fun `the newest turns are kept when the context is full`() = runBlocking {
+    fun `the newest turns are kept when the context is full`() = runBlocking<Unit> {
         val model = RealModel.load { context = 96 }
         val session = model.session { instructions = "Be brief."; overflow = ContextPolicy.KeepNewest }
         val events = (1..6).flatMap { session.stream("Tell me number $it in words.", greedy(12)).toList() }
@@ -97,7 +97,7 @@ class SavedSessionTest {
     }
 
     @Test
-    fun `a plan tells what a model needs without loading it`() = runBlocking {
+    fun `a plan tells what a model needs without loading it`() = runBlocking<Unit> {
         val plan = LocalModel.plan(RealModel.path, LoadOptions { context = 2048; kv = KvType.Q8; device = DeviceChoice.Cpu })
         assertEquals(2048 to KvType.Q8, plan.context to plan.kvType)
         assertTrue(plan.weightsMapped in 300_000_000L..600_000_000L, plan.toString())
@@ -108,7 +108,7 @@ class SavedSessionTest {
     }
 
     @Test
-    fun `a model is warmed up before its first answer`() = runBlocking {
+    fun `a model is warmed up before its first answer`() = runBlocking<Unit> {
         val model = RealModel.load()
         model.prewarm()
         assertTrue(model.session().respond("Hi", greedy(1)).usage.generatedTokens == 1)
@@ -117,7 +117,7 @@ class SavedSessionTest {
     }
 
     @Test
-    fun `what is missing in the middle is filled in`() = runBlocking {
+    fun `what is missing in the middle is filled in`() = runBlocking<Unit> {
         RealModel.chat { session ->
             val prefix = "def add(a, b):\n    return "
             val text = session.complete(prefix, "\n\nprint(add(1, 2))\n", greedy(16)).toList().text()
