@@ -355,6 +355,16 @@ uint64_t uniffi_pocketlm_ffi_fn_method_localmodel_join(uint64_t ptr
 RustBuffer uniffi_pocketlm_ffi_fn_method_localmodel_notices(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_LOCALMODEL_PREWARM
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_LOCALMODEL_PREWARM
+uint64_t uniffi_pocketlm_ffi_fn_method_localmodel_prewarm(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_LOCALMODEL_RESTORE
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_LOCALMODEL_RESTORE
+uint64_t uniffi_pocketlm_ffi_fn_method_localmodel_restore(uint64_t ptr, RustBuffer path, RustBuffer key, RustBuffer options
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_LOCALMODEL_SESSION
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_LOCALMODEL_SESSION
 uint64_t uniffi_pocketlm_ffi_fn_method_localmodel_session(uint64_t ptr, RustBuffer options, RustCallStatus *_Nonnull out_status
@@ -380,9 +390,29 @@ void uniffi_pocketlm_ffi_fn_free_modelsession(uint64_t handle, RustCallStatus *_
 void uniffi_pocketlm_ffi_fn_method_modelsession_cancel(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_COMPLETE
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_COMPLETE
+uint64_t uniffi_pocketlm_ffi_fn_method_modelsession_complete(uint64_t ptr, RustBuffer prefix, RustBuffer suffix, RustBuffer options
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_FORK
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_FORK
+uint64_t uniffi_pocketlm_ffi_fn_method_modelsession_fork(uint64_t ptr
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_JOIN
 uint64_t uniffi_pocketlm_ffi_fn_method_modelsession_join(uint64_t ptr
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_REWIND
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_REWIND
+void uniffi_pocketlm_ffi_fn_method_modelsession_rewind(uint64_t ptr, uint32_t turns_to_keep, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_SAVE
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_SAVE
+uint64_t uniffi_pocketlm_ffi_fn_method_modelsession_save(uint64_t ptr, RustBuffer path, RustBuffer key
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_SHUT_DOWN
@@ -405,6 +435,11 @@ uint64_t uniffi_pocketlm_ffi_fn_method_modelsession_token_count(uint64_t ptr, Ru
 RustBuffer uniffi_pocketlm_ffi_fn_method_modelsession_transcript(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_TRANSCRIPT_TOKENS
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_MODELSESSION_TRANSCRIPT_TOKENS
+uint64_t uniffi_pocketlm_ffi_fn_method_modelsession_transcript_tokens(uint64_t ptr
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_CLONE_RESPONSESTREAM
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_CLONE_RESPONSESTREAM
 uint64_t uniffi_pocketlm_ffi_fn_clone_responsestream(uint64_t handle, RustCallStatus *_Nonnull out_status
@@ -413,6 +448,11 @@ uint64_t uniffi_pocketlm_ffi_fn_clone_responsestream(uint64_t handle, RustCallSt
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_FREE_RESPONSESTREAM
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_FREE_RESPONSESTREAM
 void uniffi_pocketlm_ffi_fn_free_responsestream(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_RESPONSESTREAM_ANSWER_TOOL
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_RESPONSESTREAM_ANSWER_TOOL
+void uniffi_pocketlm_ffi_fn_method_responsestream_answer_tool(uint64_t ptr, RustBuffer call_id, RustBuffer content, int8_t is_error, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_METHOD_RESPONSESTREAM_CANCEL
@@ -438,6 +478,11 @@ RustBuffer uniffi_pocketlm_ffi_fn_method_pocketerror_uniffi_trait_display(RustBu
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_FUNC_SET_LOG_SINK
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_FUNC_SET_LOG_SINK
 void uniffi_pocketlm_ffi_fn_func_set_log_sink(RustBuffer sink, RustBuffer level, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_FUNC_PLAN_MODEL
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_FN_FUNC_PLAN_MODEL
+uint64_t uniffi_pocketlm_ffi_fn_func_plan_model(RustBuffer path, RustBuffer options
 );
 #endif
 #ifndef UNIFFI_FFIDEF_FFI_POCKETLM_FFI_RUSTBUFFER_ALLOC
@@ -706,6 +751,12 @@ uint16_t uniffi_pocketlm_ffi_checksum_func_set_log_sink(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_FUNC_PLAN_MODEL
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_FUNC_PLAN_MODEL
+uint16_t uniffi_pocketlm_ffi_checksum_func_plan_model(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOADTASK_CANCEL
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOADTASK_CANCEL
 uint16_t uniffi_pocketlm_ffi_checksum_method_loadtask_cancel(void
@@ -766,6 +817,18 @@ uint16_t uniffi_pocketlm_ffi_checksum_method_localmodel_notices(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOCALMODEL_PREWARM
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOCALMODEL_PREWARM
+uint16_t uniffi_pocketlm_ffi_checksum_method_localmodel_prewarm(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOCALMODEL_RESTORE
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOCALMODEL_RESTORE
+uint16_t uniffi_pocketlm_ffi_checksum_method_localmodel_restore(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOCALMODEL_SESSION
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_LOCALMODEL_SESSION
 uint16_t uniffi_pocketlm_ffi_checksum_method_localmodel_session(void
@@ -784,9 +847,33 @@ uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_cancel(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_COMPLETE
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_COMPLETE
+uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_complete(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_FORK
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_FORK
+uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_fork(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_JOIN
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_JOIN
 uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_join(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_REWIND
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_REWIND
+uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_rewind(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_SAVE
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_SAVE
+uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_save(void
     
 );
 #endif
@@ -811,6 +898,18 @@ uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_token_count(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_TRANSCRIPT
 #define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_TRANSCRIPT
 uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_transcript(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_TRANSCRIPT_TOKENS
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_MODELSESSION_TRANSCRIPT_TOKENS
+uint16_t uniffi_pocketlm_ffi_checksum_method_modelsession_transcript_tokens(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_RESPONSESTREAM_ANSWER_TOOL
+#define UNIFFI_FFIDEF_UNIFFI_POCKETLM_FFI_CHECKSUM_METHOD_RESPONSESTREAM_ANSWER_TOOL
+uint16_t uniffi_pocketlm_ffi_checksum_method_responsestream_answer_tool(void
     
 );
 #endif

@@ -602,6 +602,24 @@ fileprivate struct FfiConverterString: FfiConverter {
     }
 }
 
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterData: FfiConverterRustBuffer {
+    typealias SwiftType = Data
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Data {
+        let len: Int32 = try readInt(&buf)
+        return Data(try readBytes(&buf, count: Int(len)))
+    }
+
+    public static func write(_ value: Data, into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        writeBytes(&buf, value)
+    }
+}
+
 
 
 
@@ -792,7 +810,8 @@ public protocol LocalModelProtocol: AnyObject, Sendable {
     func isShutDown()  -> Bool
     
     /**
-     * Waits until every answer in progress has ended, without stopping any.
+     * Waits until every answer in progress has ended, without stopping any; and after
+     * [`LocalModel::shut_down`], until the memory is free.
      */
     func join() async 
     
@@ -800,6 +819,24 @@ public protocol LocalModelProtocol: AnyObject, Sendable {
      * What happened while loading that the app did not ask for.
      */
     func notices()  -> [Notice]
+    
+    /**
+     * Does now what the first answer would wait for: reads the weights into memory where they fit,
+     * and on a GPU compiles the kernels. Dropping the future does not stop it; closing does.
+     *
+     * # Errors
+     * `Closed`, `DeviceLost`.
+     */
+    func prewarm() async throws 
+    
+    /**
+     * The conversation that `ModelSession.save` wrote to `path`, with what a file cannot hold given
+     * by `options`. Instructions in them take the place of the saved ones.
+     *
+     * # Errors
+     * `SessionFile` saying what is wrong with the file or the key, `InvalidArgument`, `Closed`.
+     */
+    func restore(path: String, key: Data?, options: SessionOptions) async throws  -> ModelSession
     
     /**
      * Starts a conversation.
@@ -810,8 +847,9 @@ public protocol LocalModelProtocol: AnyObject, Sendable {
     func session(options: SessionOptions) throws  -> ModelSession
     
     /**
-     * Closes the model for good: answers in progress are stopped, and what is called afterwards,
-     * here or on a session of this model, fails with `Closed`.
+     * Closes the model for good: answers in progress are stopped, weights and the memory of all
+     * sessions are freed, and what is called afterwards, here or on a session of this model, fails
+     * with `Closed`. Does not wait; [`LocalModel::join`] does.
      */
     func shutDown() 
     
@@ -955,7 +993,8 @@ open func isShutDown() -> Bool  {
 }
     
     /**
-     * Waits until every answer in progress has ended, without stopping any.
+     * Waits until every answer in progress has ended, without stopping any; and after
+     * [`LocalModel::shut_down`], until the memory is free.
      */
 open func join()async   {
     return
@@ -987,6 +1026,52 @@ open func notices() -> [Notice]  {
 }
     
     /**
+     * Does now what the first answer would wait for: reads the weights into memory where they fit,
+     * and on a GPU compiles the kernels. Dropping the future does not stop it; closing does.
+     *
+     * # Errors
+     * `Closed`, `DeviceLost`.
+     */
+open func prewarm()async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_pocketlm_ffi_fn_method_localmodel_prewarm(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_pocketlm_ffi_rust_future_poll_void,
+            completeFunc: ffi_pocketlm_ffi_rust_future_complete_void,
+            freeFunc: ffi_pocketlm_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypePocketError_lift
+        )
+}
+    
+    /**
+     * The conversation that `ModelSession.save` wrote to `path`, with what a file cannot hold given
+     * by `options`. Instructions in them take the place of the saved ones.
+     *
+     * # Errors
+     * `SessionFile` saying what is wrong with the file or the key, `InvalidArgument`, `Closed`.
+     */
+open func restore(path: String, key: Data?, options: SessionOptions)async throws  -> ModelSession  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_pocketlm_ffi_fn_method_localmodel_restore(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionData.lower(key),FfiConverterTypeSessionOptions_lower(options)
+                )
+            },
+            pollFunc: ffi_pocketlm_ffi_rust_future_poll_u64,
+            completeFunc: ffi_pocketlm_ffi_rust_future_complete_u64,
+            freeFunc: ffi_pocketlm_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeModelSession_lift,
+            errorHandler: FfiConverterTypePocketError_lift
+        )
+}
+    
+    /**
      * Starts a conversation.
      *
      * # Errors
@@ -1003,8 +1088,9 @@ open func session(options: SessionOptions)throws  -> ModelSession  {
 }
     
     /**
-     * Closes the model for good: answers in progress are stopped, and what is called afterwards,
-     * here or on a session of this model, fails with `Closed`.
+     * Closes the model for good: answers in progress are stopped, weights and the memory of all
+     * sessions are freed, and what is called afterwards, here or on a session of this model, fails
+     * with `Closed`. Does not wait; [`LocalModel::join`] does.
      */
 open func shutDown()  {try! rustCall() {
         uniffiCallStatus in
@@ -1301,13 +1387,51 @@ public protocol ModelSessionProtocol: AnyObject, Sendable {
     func cancel() 
     
     /**
-     * Waits until the answer in progress has ended, without stopping it.
+     * Begins to write what belongs between two texts, for suggestions as somebody types; a
+     * completion that is still in progress is cancelled first. The conversation takes no part in
+     * it, and may go on meanwhile.
+     *
+     * # Errors
+     * `UnsupportedModel` for a model that was not made for that, `InvalidArgument` for the
+     * options, `Closed`.
+     */
+    func complete(prefix: String, suffix: String, options: GenerateOptions) async throws  -> ResponseStream
+    
+    /**
+     * A conversation that begins as this one is now; what both have said is computed once.
+     *
+     * # Errors
+     * `Busy` during an answer, `InsufficientMemory`, `Closed`.
+     */
+    func fork() async throws  -> ModelSession
+    
+    /**
+     * Waits until the answer in progress has ended, without stopping it; and after
+     * [`ModelSession::shut_down`], until the memory is free.
      */
     func join() async 
     
     /**
-     * Closes the session for good: the answer in progress is stopped, and what is called
-     * afterwards fails with `Closed`.
+     * Forgets the newest turns, so that `turns_to_keep` remain.
+     *
+     * # Errors
+     * `Busy` during an answer, `InvalidArgument` when there are not that many, `Closed`.
+     */
+    func rewind(turnsToKeep: UInt32) throws 
+    
+    /**
+     * Saves the conversation to the file `path`, which is replaced in one step; encrypted when
+     * there is a key of 32 bytes.
+     *
+     * # Errors
+     * `SessionFile` when the file cannot be written, `Busy` during an answer, `InvalidArgument`
+     * for the key, `Closed`.
+     */
+    func save(path: String, key: Data?) async throws 
+    
+    /**
+     * Closes the session for good: the answer in progress is stopped, its memory is freed, and what
+     * is called afterwards fails with `Closed`. Does not wait; [`ModelSession::join`] does.
      */
     func shutDown() 
     
@@ -1335,6 +1459,14 @@ public protocol ModelSessionProtocol: AnyObject, Sendable {
      * `Busy` during an answer, `Closed`.
      */
     func transcript() throws  -> [Message]
+    
+    /**
+     * How many tokens of the context window the conversation takes so far.
+     *
+     * # Errors
+     * `Busy` during an answer, `Closed`.
+     */
+    func transcriptTokens() async throws  -> UInt64
     
 }
 /**
@@ -1406,7 +1538,55 @@ open func cancel()  {try! rustCall() {
 }
     
     /**
-     * Waits until the answer in progress has ended, without stopping it.
+     * Begins to write what belongs between two texts, for suggestions as somebody types; a
+     * completion that is still in progress is cancelled first. The conversation takes no part in
+     * it, and may go on meanwhile.
+     *
+     * # Errors
+     * `UnsupportedModel` for a model that was not made for that, `InvalidArgument` for the
+     * options, `Closed`.
+     */
+open func complete(prefix: String, suffix: String, options: GenerateOptions)async throws  -> ResponseStream  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_pocketlm_ffi_fn_method_modelsession_complete(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(prefix),FfiConverterString.lower(suffix),FfiConverterTypeGenerateOptions_lower(options)
+                )
+            },
+            pollFunc: ffi_pocketlm_ffi_rust_future_poll_u64,
+            completeFunc: ffi_pocketlm_ffi_rust_future_complete_u64,
+            freeFunc: ffi_pocketlm_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeResponseStream_lift,
+            errorHandler: FfiConverterTypePocketError_lift
+        )
+}
+    
+    /**
+     * A conversation that begins as this one is now; what both have said is computed once.
+     *
+     * # Errors
+     * `Busy` during an answer, `InsufficientMemory`, `Closed`.
+     */
+open func fork()async throws  -> ModelSession  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_pocketlm_ffi_fn_method_modelsession_fork(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_pocketlm_ffi_rust_future_poll_u64,
+            completeFunc: ffi_pocketlm_ffi_rust_future_complete_u64,
+            freeFunc: ffi_pocketlm_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterTypeModelSession_lift,
+            errorHandler: FfiConverterTypePocketError_lift
+        )
+}
+    
+    /**
+     * Waits until the answer in progress has ended, without stopping it; and after
+     * [`ModelSession::shut_down`], until the memory is free.
      */
 open func join()async   {
     return
@@ -1426,8 +1606,47 @@ open func join()async   {
 }
     
     /**
-     * Closes the session for good: the answer in progress is stopped, and what is called
-     * afterwards fails with `Closed`.
+     * Forgets the newest turns, so that `turns_to_keep` remain.
+     *
+     * # Errors
+     * `Busy` during an answer, `InvalidArgument` when there are not that many, `Closed`.
+     */
+open func rewind(turnsToKeep: UInt32)throws   {try rustCallWithError(FfiConverterTypePocketError_lift) {
+        uniffiCallStatus in
+    uniffi_pocketlm_ffi_fn_method_modelsession_rewind(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt32.lower(turnsToKeep),uniffiCallStatus
+    )
+}
+}
+    
+    /**
+     * Saves the conversation to the file `path`, which is replaced in one step; encrypted when
+     * there is a key of 32 bytes.
+     *
+     * # Errors
+     * `SessionFile` when the file cannot be written, `Busy` during an answer, `InvalidArgument`
+     * for the key, `Closed`.
+     */
+open func save(path: String, key: Data?)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_pocketlm_ffi_fn_method_modelsession_save(
+                        self.uniffiCloneHandle(),FfiConverterString.lower(path),FfiConverterOptionData.lower(key)
+                )
+            },
+            pollFunc: ffi_pocketlm_ffi_rust_future_poll_void,
+            completeFunc: ffi_pocketlm_ffi_rust_future_complete_void,
+            freeFunc: ffi_pocketlm_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypePocketError_lift
+        )
+}
+    
+    /**
+     * Closes the session for good: the answer in progress is stopped, its memory is freed, and what
+     * is called afterwards fails with `Closed`. Does not wait; [`ModelSession::join`] does.
      */
 open func shutDown()  {try! rustCall() {
         uniffiCallStatus in
@@ -1492,6 +1711,28 @@ open func transcript()throws  -> [Message]  {
 })
 }
     
+    /**
+     * How many tokens of the context window the conversation takes so far.
+     *
+     * # Errors
+     * `Busy` during an answer, `Closed`.
+     */
+open func transcriptTokens()async throws  -> UInt64  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_pocketlm_ffi_fn_method_modelsession_transcript_tokens(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_pocketlm_ffi_rust_future_poll_u64,
+            completeFunc: ffi_pocketlm_ffi_rust_future_complete_u64,
+            freeFunc: ffi_pocketlm_ffi_rust_future_free_u64,
+            liftFunc: FfiConverterUInt64.lift,
+            errorHandler: FfiConverterTypePocketError_lift
+        )
+}
+    
 
     
 }
@@ -1548,6 +1789,12 @@ public func FfiConverterTypeModelSession_lower(_ value: ModelSession) -> UInt64 
  * Dropping it cancels the answer.
  */
 public protocol ResponseStreamProtocol: AnyObject, Sendable {
+    
+    /**
+     * The result of the tool that an `Event::ToolNeeded` asked for: its text, or why it failed,
+     * which the model is told. For a call that nobody waits for it does nothing.
+     */
+    func answerTool(callId: String, content: String, isError: Bool) 
     
     /**
      * Says that no more events are wanted: the answer stops within one token and its turn is
@@ -1629,6 +1876,21 @@ open class ResponseStream: ResponseStreamProtocol, @unchecked Sendable {
 
     
 
+    
+    /**
+     * The result of the tool that an `Event::ToolNeeded` asked for: its text, or why it failed,
+     * which the model is told. For a call that nobody waits for it does nothing.
+     */
+open func answerTool(callId: String, content: String, isError: Bool)  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_pocketlm_ffi_fn_method_responsestream_answer_tool(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(callId),
+        FfiConverterString.lower(content),
+        FfiConverterBool.lower(isError),uniffiCallStatus
+    )
+}
+}
     
     /**
      * Says that no more events are wanted: the answer stops within one token and its turn is
@@ -1755,6 +2017,14 @@ public struct GenerateOptions {
      * Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
      */
     public let speculation: Speculation?
+    /**
+     * What the answer must look like; anything by default.
+     */
+    public let format: OutputFormat?
+    /**
+     * Tokens of thinking after which a reasoning model has to answer; 0 lets it not think at all.
+     */
+    public let reasoningBudget: UInt32?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -1770,11 +2040,19 @@ public struct GenerateOptions {
          */stop: [String] = [], 
         /**
          * Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
-         */speculation: Speculation? = nil) {
+         */speculation: Speculation? = nil, 
+        /**
+         * What the answer must look like; anything by default.
+         */format: OutputFormat? = nil, 
+        /**
+         * Tokens of thinking after which a reasoning model has to answer; 0 lets it not think at all.
+         */reasoningBudget: UInt32? = nil) {
         self.sample = sample
         self.maxTokens = maxTokens
         self.stop = stop
         self.speculation = speculation
+        self.format = format
+        self.reasoningBudget = reasoningBudget
     }
 
     
@@ -1796,7 +2074,9 @@ public struct FfiConverterTypeGenerateOptions: FfiConverterRustBuffer {
                 sample: FfiConverterTypeSampleOptions.read(from: &buf), 
                 maxTokens: FfiConverterOptionUInt32.read(from: &buf), 
                 stop: FfiConverterSequenceString.read(from: &buf), 
-                speculation: FfiConverterOptionTypeSpeculation.read(from: &buf)
+                speculation: FfiConverterOptionTypeSpeculation.read(from: &buf), 
+                format: FfiConverterOptionTypeOutputFormat.read(from: &buf), 
+                reasoningBudget: FfiConverterOptionUInt32.read(from: &buf)
         )
     }
 
@@ -1805,6 +2085,8 @@ public struct FfiConverterTypeGenerateOptions: FfiConverterRustBuffer {
         FfiConverterOptionUInt32.write(value.maxTokens, into: &buf)
         FfiConverterSequenceString.write(value.stop, into: &buf)
         FfiConverterOptionTypeSpeculation.write(value.speculation, into: &buf)
+        FfiConverterOptionTypeOutputFormat.write(value.format, into: &buf)
+        FfiConverterOptionUInt32.write(value.reasoningBudget, into: &buf)
     }
 }
 
@@ -2192,6 +2474,185 @@ public func FfiConverterTypeModelInfo_lower(_ value: ModelInfo) -> RustBuffer {
 
 
 /**
+ * What a model needs. All sizes are bytes.
+ */
+public struct Plan: Equatable, Hashable {
+    /**
+     * Whether weights and caches go to a GPU.
+     */
+    public let gpu: Bool
+    /**
+     * How keys and values would be kept.
+     */
+    public let kvType: KvType
+    /**
+     * Positions of a session.
+     */
+    public let context: UInt64
+    /**
+     * CPU threads.
+     */
+    public let threads: UInt64
+    /**
+     * Weights that stay in the mapped file: pages the system may drop and read again.
+     */
+    public let weightsMapped: UInt64
+    /**
+     * Weights in private memory: norms and biases; on a GPU all of them, in its memory.
+     */
+    public let weightsPrivate: UInt64
+    /**
+     * Vocabulary and merges.
+     */
+    public let tokenizer: UInt64
+    /**
+     * The cache of one session with a full context.
+     */
+    public let kv: UInt64
+    /**
+     * What the model keeps at most for instructions that sessions share.
+     */
+    public let sharedPrefixes: UInt64
+    /**
+     * What the model works on while it runs, and the small rest.
+     */
+    public let scratch: UInt64
+    /**
+     * What can be had now; none where the system does not tell.
+     */
+    public let available: UInt64?
+    /**
+     * How well it fits.
+     */
+    public let fit: Fit
+    /**
+     * Another way to run the model that fits better, when this does not fit and there is one.
+     */
+    public let suggestion: Suggestion?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whether weights and caches go to a GPU.
+         */gpu: Bool, 
+        /**
+         * How keys and values would be kept.
+         */kvType: KvType, 
+        /**
+         * Positions of a session.
+         */context: UInt64, 
+        /**
+         * CPU threads.
+         */threads: UInt64, 
+        /**
+         * Weights that stay in the mapped file: pages the system may drop and read again.
+         */weightsMapped: UInt64, 
+        /**
+         * Weights in private memory: norms and biases; on a GPU all of them, in its memory.
+         */weightsPrivate: UInt64, 
+        /**
+         * Vocabulary and merges.
+         */tokenizer: UInt64, 
+        /**
+         * The cache of one session with a full context.
+         */kv: UInt64, 
+        /**
+         * What the model keeps at most for instructions that sessions share.
+         */sharedPrefixes: UInt64, 
+        /**
+         * What the model works on while it runs, and the small rest.
+         */scratch: UInt64, 
+        /**
+         * What can be had now; none where the system does not tell.
+         */available: UInt64?, 
+        /**
+         * How well it fits.
+         */fit: Fit, 
+        /**
+         * Another way to run the model that fits better, when this does not fit and there is one.
+         */suggestion: Suggestion?) {
+        self.gpu = gpu
+        self.kvType = kvType
+        self.context = context
+        self.threads = threads
+        self.weightsMapped = weightsMapped
+        self.weightsPrivate = weightsPrivate
+        self.tokenizer = tokenizer
+        self.kv = kv
+        self.sharedPrefixes = sharedPrefixes
+        self.scratch = scratch
+        self.available = available
+        self.fit = fit
+        self.suggestion = suggestion
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Plan: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePlan: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Plan {
+        return
+            try Plan(
+                gpu: FfiConverterBool.read(from: &buf), 
+                kvType: FfiConverterTypeKvType.read(from: &buf), 
+                context: FfiConverterUInt64.read(from: &buf), 
+                threads: FfiConverterUInt64.read(from: &buf), 
+                weightsMapped: FfiConverterUInt64.read(from: &buf), 
+                weightsPrivate: FfiConverterUInt64.read(from: &buf), 
+                tokenizer: FfiConverterUInt64.read(from: &buf), 
+                kv: FfiConverterUInt64.read(from: &buf), 
+                sharedPrefixes: FfiConverterUInt64.read(from: &buf), 
+                scratch: FfiConverterUInt64.read(from: &buf), 
+                available: FfiConverterOptionUInt64.read(from: &buf), 
+                fit: FfiConverterTypeFit.read(from: &buf), 
+                suggestion: FfiConverterOptionTypeSuggestion.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Plan, into buf: inout [UInt8]) {
+        FfiConverterBool.write(value.gpu, into: &buf)
+        FfiConverterTypeKvType.write(value.kvType, into: &buf)
+        FfiConverterUInt64.write(value.context, into: &buf)
+        FfiConverterUInt64.write(value.threads, into: &buf)
+        FfiConverterUInt64.write(value.weightsMapped, into: &buf)
+        FfiConverterUInt64.write(value.weightsPrivate, into: &buf)
+        FfiConverterUInt64.write(value.tokenizer, into: &buf)
+        FfiConverterUInt64.write(value.kv, into: &buf)
+        FfiConverterUInt64.write(value.sharedPrefixes, into: &buf)
+        FfiConverterUInt64.write(value.scratch, into: &buf)
+        FfiConverterOptionUInt64.write(value.available, into: &buf)
+        FfiConverterTypeFit.write(value.fit, into: &buf)
+        FfiConverterOptionTypeSuggestion.write(value.suggestion, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlan_lift(_ buf: RustBuffer) throws -> Plan {
+    return try FfiConverterTypePlan.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePlan_lower(_ value: Plan) -> RustBuffer {
+    return FfiConverterTypePlan.lower(value)
+}
+
+
+/**
  * How tokens are drawn: the stages of the sampler, in the terms of the literature.
  */
 public struct SampleOptions: Equatable, Hashable {
@@ -2358,14 +2819,40 @@ public struct SessionOptions: Equatable, Hashable {
      * The system message.
      */
     public let instructions: String?
+    /**
+     * What the model may call.
+     */
+    public let tools: [ToolSpec]
+    /**
+     * How often in a turn the model may call tools; 8 by default.
+     */
+    public let maxToolRounds: UInt32?
+    /**
+     * What happens when the conversation outgrows the context window; [`ContextPolicy::Error`] by
+     * default.
+     */
+    public let overflow: ContextPolicy?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
          * The system message.
-         */instructions: String? = nil) {
+         */instructions: String? = nil, 
+        /**
+         * What the model may call.
+         */tools: [ToolSpec] = [], 
+        /**
+         * How often in a turn the model may call tools; 8 by default.
+         */maxToolRounds: UInt32? = nil, 
+        /**
+         * What happens when the conversation outgrows the context window; [`ContextPolicy::Error`] by
+         * default.
+         */overflow: ContextPolicy? = nil) {
         self.instructions = instructions
+        self.tools = tools
+        self.maxToolRounds = maxToolRounds
+        self.overflow = overflow
     }
 
     
@@ -2384,12 +2871,18 @@ public struct FfiConverterTypeSessionOptions: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SessionOptions {
         return
             try SessionOptions(
-                instructions: FfiConverterOptionString.read(from: &buf)
+                instructions: FfiConverterOptionString.read(from: &buf), 
+                tools: FfiConverterSequenceTypeToolSpec.read(from: &buf), 
+                maxToolRounds: FfiConverterOptionUInt32.read(from: &buf), 
+                overflow: FfiConverterOptionTypeContextPolicy.read(from: &buf)
         )
     }
 
     public static func write(_ value: SessionOptions, into buf: inout [UInt8]) {
         FfiConverterOptionString.write(value.instructions, into: &buf)
+        FfiConverterSequenceTypeToolSpec.write(value.tools, into: &buf)
+        FfiConverterOptionUInt32.write(value.maxToolRounds, into: &buf)
+        FfiConverterOptionTypeContextPolicy.write(value.overflow, into: &buf)
     }
 }
 
@@ -2406,6 +2899,85 @@ public func FfiConverterTypeSessionOptions_lift(_ buf: RustBuffer) throws -> Ses
 #endif
 public func FfiConverterTypeSessionOptions_lower(_ value: SessionOptions) -> RustBuffer {
     return FfiConverterTypeSessionOptions.lower(value)
+}
+
+
+/**
+ * Another way to run a model, that fits better.
+ */
+public struct Suggestion: Equatable, Hashable {
+    /**
+     * Positions of a session.
+     */
+    public let context: UInt64
+    /**
+     * How keys and values are kept.
+     */
+    public let kvType: KvType
+    /**
+     * How well that fits.
+     */
+    public let fit: Fit
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Positions of a session.
+         */context: UInt64, 
+        /**
+         * How keys and values are kept.
+         */kvType: KvType, 
+        /**
+         * How well that fits.
+         */fit: Fit) {
+        self.context = context
+        self.kvType = kvType
+        self.fit = fit
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension Suggestion: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSuggestion: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Suggestion {
+        return
+            try Suggestion(
+                context: FfiConverterUInt64.read(from: &buf), 
+                kvType: FfiConverterTypeKvType.read(from: &buf), 
+                fit: FfiConverterTypeFit.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Suggestion, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.context, into: &buf)
+        FfiConverterTypeKvType.write(value.kvType, into: &buf)
+        FfiConverterTypeFit.write(value.fit, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSuggestion_lift(_ buf: RustBuffer) throws -> Suggestion {
+    return try FfiConverterTypeSuggestion.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSuggestion_lower(_ value: Suggestion) -> RustBuffer {
+    return FfiConverterTypeSuggestion.lower(value)
 }
 
 
@@ -2485,6 +3057,85 @@ public func FfiConverterTypeToolCall_lift(_ buf: RustBuffer) throws -> ToolCall 
 #endif
 public func FfiConverterTypeToolCall_lower(_ value: ToolCall) -> RustBuffer {
     return FfiConverterTypeToolCall.lower(value)
+}
+
+
+/**
+ * A tool that the model may call.
+ */
+public struct ToolSpec: Equatable, Hashable {
+    /**
+     * The name the model calls it by.
+     */
+    public let name: String
+    /**
+     * What it does and when to use it, for the model to read.
+     */
+    public let description: String
+    /**
+     * The JSON schema of its arguments, an object schema, as JSON text.
+     */
+    public let parametersJson: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The name the model calls it by.
+         */name: String, 
+        /**
+         * What it does and when to use it, for the model to read.
+         */description: String, 
+        /**
+         * The JSON schema of its arguments, an object schema, as JSON text.
+         */parametersJson: String) {
+        self.name = name
+        self.description = description
+        self.parametersJson = parametersJson
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension ToolSpec: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeToolSpec: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ToolSpec {
+        return
+            try ToolSpec(
+                name: FfiConverterString.read(from: &buf), 
+                description: FfiConverterString.read(from: &buf), 
+                parametersJson: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: ToolSpec, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.name, into: &buf)
+        FfiConverterString.write(value.description, into: &buf)
+        FfiConverterString.write(value.parametersJson, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeToolSpec_lift(_ buf: RustBuffer) throws -> ToolSpec {
+    return try FfiConverterTypeToolSpec.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeToolSpec_lower(_ value: ToolSpec) -> RustBuffer {
+    return FfiConverterTypeToolSpec.lower(value)
 }
 
 
@@ -2707,6 +3358,81 @@ public func FfiConverterTypeUsage_lower(_ value: Usage) -> RustBuffer {
 
 
 /**
+ * What happens when a conversation outgrows the context window.
+ */
+
+public enum ContextPolicy: Equatable, Hashable {
+    
+    /**
+     * The turn is refused with `ContextExceeded`, and nothing changes.
+     */
+    case error
+    /**
+     * The oldest turns are no longer sent to the model; `Notice::TurnsDropped` tells of it.
+     */
+    case keepNewest
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension ContextPolicy: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeContextPolicy: FfiConverterRustBuffer {
+    typealias SwiftType = ContextPolicy
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> ContextPolicy {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .error
+        
+        case 2: return .keepNewest
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: ContextPolicy, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .error:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .keepNewest:
+            writeInt(&buf, Int32(2))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeContextPolicy_lift(_ buf: RustBuffer) throws -> ContextPolicy {
+    return try FfiConverterTypeContextPolicy.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeContextPolicy_lower(_ value: ContextPolicy) -> RustBuffer {
+    return FfiConverterTypeContextPolicy.lower(value)
+}
+
+
+
+/**
  * Where a model runs.
  */
 
@@ -2824,6 +3550,34 @@ public enum Event: Equatable, Hashable {
          */delta: String
     )
     /**
+     * The model calls a tool: a message for the person who watches.
+     */
+    case toolCall(
+        /**
+         * The call.
+         */call: ToolCall
+    )
+    /**
+     * The tool is to be run: the answer waits for `ResponseStream.answer_tool`. Does not come for
+     * a call that cannot be made, of a tool that is not there for example.
+     */
+    case toolNeeded(
+        /**
+         * The call; what the schema requires of its arguments is there and has the right type.
+         */call: ToolCall
+    )
+    /**
+     * What the call gave, as the model reads it: the tool's text, or `{"error": reason}`.
+     */
+    case toolResult(
+        /**
+         * The call.
+         */call: ToolCall, 
+        /**
+         * The text.
+         */content: String
+    )
+    /**
      * Something the app may want to know; the answer goes on.
      */
     case notice(
@@ -2869,10 +3623,19 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
         case 2: return .reasoning(delta: try FfiConverterString.read(from: &buf)
         )
         
-        case 3: return .notice(notice: try FfiConverterTypeNotice.read(from: &buf)
+        case 3: return .toolCall(call: try FfiConverterTypeToolCall.read(from: &buf)
         )
         
-        case 4: return .done(finish: try FfiConverterTypeFinishReason.read(from: &buf), usage: try FfiConverterTypeUsage.read(from: &buf)
+        case 4: return .toolNeeded(call: try FfiConverterTypeToolCall.read(from: &buf)
+        )
+        
+        case 5: return .toolResult(call: try FfiConverterTypeToolCall.read(from: &buf), content: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 6: return .notice(notice: try FfiConverterTypeNotice.read(from: &buf)
+        )
+        
+        case 7: return .done(finish: try FfiConverterTypeFinishReason.read(from: &buf), usage: try FfiConverterTypeUsage.read(from: &buf)
         )
         
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -2893,13 +3656,29 @@ public struct FfiConverterTypeEvent: FfiConverterRustBuffer {
             FfiConverterString.write(delta, into: &buf)
             
         
-        case let .notice(notice):
+        case let .toolCall(call):
             writeInt(&buf, Int32(3))
+            FfiConverterTypeToolCall.write(call, into: &buf)
+            
+        
+        case let .toolNeeded(call):
+            writeInt(&buf, Int32(4))
+            FfiConverterTypeToolCall.write(call, into: &buf)
+            
+        
+        case let .toolResult(call,content):
+            writeInt(&buf, Int32(5))
+            FfiConverterTypeToolCall.write(call, into: &buf)
+            FfiConverterString.write(content, into: &buf)
+            
+        
+        case let .notice(notice):
+            writeInt(&buf, Int32(6))
             FfiConverterTypeNotice.write(notice, into: &buf)
             
         
         case let .done(finish,usage):
-            writeInt(&buf, Int32(4))
+            writeInt(&buf, Int32(7))
             FfiConverterTypeFinishReason.write(finish, into: &buf)
             FfiConverterTypeUsage.write(usage, into: &buf)
             
@@ -2947,6 +3726,10 @@ public enum FinishReason: Equatable, Hashable {
      */
     case contextFull
     /**
+     * The model wanted one more round of tool calls than a turn may have.
+     */
+    case toolLimit
+    /**
      * The app cancelled; the turn is forgotten.
      */
     case cancelled
@@ -2979,7 +3762,9 @@ public struct FfiConverterTypeFinishReason: FfiConverterRustBuffer {
         
         case 4: return .contextFull
         
-        case 5: return .cancelled
+        case 5: return .toolLimit
+        
+        case 6: return .cancelled
         
         default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -3005,8 +3790,12 @@ public struct FfiConverterTypeFinishReason: FfiConverterRustBuffer {
             writeInt(&buf, Int32(4))
         
         
-        case .cancelled:
+        case .toolLimit:
             writeInt(&buf, Int32(5))
+        
+        
+        case .cancelled:
+            writeInt(&buf, Int32(6))
         
         }
     }
@@ -3025,6 +3814,101 @@ public func FfiConverterTypeFinishReason_lift(_ buf: RustBuffer) throws -> Finis
 #endif
 public func FfiConverterTypeFinishReason_lower(_ value: FinishReason) -> RustBuffer {
     return FfiConverterTypeFinishReason.lower(value)
+}
+
+
+
+/**
+ * How well a model fits.
+ */
+
+public enum Fit: Equatable, Hashable {
+    
+    /**
+     * Everything fits in memory, the weights too.
+     */
+    case inMemory
+    /**
+     * It runs, but some weights are read from storage again for each token, which is slow.
+     */
+    case fromStorage
+    /**
+     * It does not fit: loading is refused.
+     */
+    case no
+    /**
+     * This system does not tell how much memory there is.
+     */
+    case unknown
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Fit: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFit: FfiConverterRustBuffer {
+    typealias SwiftType = Fit
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Fit {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .inMemory
+        
+        case 2: return .fromStorage
+        
+        case 3: return .no
+        
+        case 4: return .unknown
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: Fit, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .inMemory:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .fromStorage:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .no:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .unknown:
+            writeInt(&buf, Int32(4))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFit_lift(_ buf: RustBuffer) throws -> Fit {
+    return try FfiConverterTypeFit.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFit_lower(_ value: Fit) -> RustBuffer {
+    return FfiConverterTypeFit.lower(value)
 }
 
 
@@ -3238,6 +4122,14 @@ public enum Notice: Equatable, Hashable {
      */
     case noChatTemplate
     /**
+     * The context window is full: the oldest turns are no longer sent to the model.
+     */
+    case turnsDropped(
+        /**
+         * How many turns more than before.
+         */turns: UInt64
+    )
+    /**
      * Another one, in words.
      */
     case other(
@@ -3271,7 +4163,10 @@ public struct FfiConverterTypeNotice: FfiConverterRustBuffer {
         
         case 2: return .noChatTemplate
         
-        case 3: return .other(message: try FfiConverterString.read(from: &buf)
+        case 3: return .turnsDropped(turns: try FfiConverterUInt64.read(from: &buf)
+        )
+        
+        case 4: return .other(message: try FfiConverterString.read(from: &buf)
         )
         
         default: throw UniffiInternalError.unexpectedEnumCase
@@ -3291,8 +4186,13 @@ public struct FfiConverterTypeNotice: FfiConverterRustBuffer {
             writeInt(&buf, Int32(2))
         
         
-        case let .other(message):
+        case let .turnsDropped(turns):
             writeInt(&buf, Int32(3))
+            FfiConverterUInt64.write(turns, into: &buf)
+            
+        
+        case let .other(message):
+            writeInt(&buf, Int32(4))
             FfiConverterString.write(message, into: &buf)
             
         }
@@ -3312,6 +4212,119 @@ public func FfiConverterTypeNotice_lift(_ buf: RustBuffer) throws -> Notice {
 #endif
 public func FfiConverterTypeNotice_lower(_ value: Notice) -> RustBuffer {
     return FfiConverterTypeNotice.lower(value)
+}
+
+
+
+/**
+ * What an answer must look like: the model cannot write anything else.
+ */
+
+public enum OutputFormat: Equatable, Hashable {
+    
+    /**
+     * A JSON object or array, of any content.
+     */
+    case json
+    /**
+     * JSON that is valid under a JSON Schema.
+     */
+    case jsonSchema(
+        /**
+         * The schema, as JSON text.
+         */schemaJson: String
+    )
+    /**
+     * Text that matches a regular expression as a whole.
+     */
+    case regex(
+        /**
+         * The expression, without look-around and back-references.
+         */pattern: String
+    )
+    /**
+     * Text that a context-free grammar generates.
+     */
+    case lark(
+        /**
+         * The grammar in Lark's syntax; it begins at `start`.
+         */grammar: String
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension OutputFormat: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeOutputFormat: FfiConverterRustBuffer {
+    typealias SwiftType = OutputFormat
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> OutputFormat {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .json
+        
+        case 2: return .jsonSchema(schemaJson: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 3: return .regex(pattern: try FfiConverterString.read(from: &buf)
+        )
+        
+        case 4: return .lark(grammar: try FfiConverterString.read(from: &buf)
+        )
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: OutputFormat, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .json:
+            writeInt(&buf, Int32(1))
+        
+        
+        case let .jsonSchema(schemaJson):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(schemaJson, into: &buf)
+            
+        
+        case let .regex(pattern):
+            writeInt(&buf, Int32(3))
+            FfiConverterString.write(pattern, into: &buf)
+            
+        
+        case let .lark(grammar):
+            writeInt(&buf, Int32(4))
+            FfiConverterString.write(grammar, into: &buf)
+            
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOutputFormat_lift(_ buf: RustBuffer) throws -> OutputFormat {
+    return try FfiConverterTypeOutputFormat.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeOutputFormat_lower(_ value: OutputFormat) -> RustBuffer {
+    return FfiConverterTypeOutputFormat.lower(value)
 }
 
 
@@ -3417,6 +4430,17 @@ enum PocketError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError {
         /**
          * What the tool said.
          */reason: String
+    )
+    /**
+     * A saved session cannot be written or restored.
+     */
+    case SessionFile(
+        /**
+         * What is wrong, for an app to act on.
+         */fault: SessionFault, 
+        /**
+         * Where, or what was found instead.
+         */detail: String
     )
     /**
      * The session is already generating.
@@ -3530,17 +4554,21 @@ public struct FfiConverterTypePocketError: FfiConverterRustBuffer {
             name: try FfiConverterString.read(from: &buf), 
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 10: return .Busy
-        case 11: return .DeviceUnavailable(
+        case 10: return .SessionFile(
+            fault: try FfiConverterTypeSessionFault.read(from: &buf), 
+            detail: try FfiConverterString.read(from: &buf)
+            )
+        case 11: return .Busy
+        case 12: return .DeviceUnavailable(
             device: try FfiConverterString.read(from: &buf), 
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 12: return .DeviceLost(
+        case 13: return .DeviceLost(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 13: return .Closed
-        case 14: return .Cancelled
-        case 15: return .Internal(
+        case 14: return .Closed
+        case 15: return .Cancelled
+        case 16: return .Internal(
             reason: try FfiConverterString.read(from: &buf)
             )
 
@@ -3606,31 +4634,37 @@ public struct FfiConverterTypePocketError: FfiConverterRustBuffer {
             FfiConverterString.write(reason, into: &buf)
             
         
-        case .Busy:
+        case let .SessionFile(fault,detail):
             writeInt(&buf, Int32(10))
+            FfiConverterTypeSessionFault.write(fault, into: &buf)
+            FfiConverterString.write(detail, into: &buf)
+            
+        
+        case .Busy:
+            writeInt(&buf, Int32(11))
         
         
         case let .DeviceUnavailable(device,reason):
-            writeInt(&buf, Int32(11))
+            writeInt(&buf, Int32(12))
             FfiConverterString.write(device, into: &buf)
             FfiConverterString.write(reason, into: &buf)
             
         
         case let .DeviceLost(reason):
-            writeInt(&buf, Int32(12))
+            writeInt(&buf, Int32(13))
             FfiConverterString.write(reason, into: &buf)
             
         
         case .Closed:
-            writeInt(&buf, Int32(13))
-        
-        
-        case .Cancelled:
             writeInt(&buf, Int32(14))
         
         
-        case let .Internal(reason):
+        case .Cancelled:
             writeInt(&buf, Int32(15))
+        
+        
+        case let .Internal(reason):
+            writeInt(&buf, Int32(16))
             FfiConverterString.write(reason, into: &buf)
             
         }
@@ -3760,6 +4794,171 @@ public func FfiConverterTypeRole_lift(_ buf: RustBuffer) throws -> Role {
 #endif
 public func FfiConverterTypeRole_lower(_ value: Role) -> RustBuffer {
     return FfiConverterTypeRole.lower(value)
+}
+
+
+
+/**
+ * What is wrong with a saved session.
+ */
+
+public enum SessionFault: Equatable, Hashable {
+    
+    /**
+     * The file is not there or cannot be read.
+     */
+    case unreadable
+    /**
+     * The file could not be written; what was there before still is.
+     */
+    case unwritable
+    /**
+     * The file is something else.
+     */
+    case notASession
+    /**
+     * A later version of this library wrote it.
+     */
+    case otherVersion
+    /**
+     * The end of the file is missing.
+     */
+    case truncated
+    /**
+     * The file is not what was written.
+     */
+    case damaged
+    /**
+     * The file is encrypted, and no key was given.
+     */
+    case keyMissing
+    /**
+     * The file is encrypted with another key.
+     */
+    case wrongKey
+    /**
+     * A key was given, and the file is not encrypted.
+     */
+    case notEncrypted
+    /**
+     * Another model's session.
+     */
+    case otherModel
+    /**
+     * The same model, with another chat template.
+     */
+    case otherTemplate
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension SessionFault: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSessionFault: FfiConverterRustBuffer {
+    typealias SwiftType = SessionFault
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SessionFault {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+        
+        case 1: return .unreadable
+        
+        case 2: return .unwritable
+        
+        case 3: return .notASession
+        
+        case 4: return .otherVersion
+        
+        case 5: return .truncated
+        
+        case 6: return .damaged
+        
+        case 7: return .keyMissing
+        
+        case 8: return .wrongKey
+        
+        case 9: return .notEncrypted
+        
+        case 10: return .otherModel
+        
+        case 11: return .otherTemplate
+        
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: SessionFault, into buf: inout [UInt8]) {
+        switch value {
+        
+        
+        case .unreadable:
+            writeInt(&buf, Int32(1))
+        
+        
+        case .unwritable:
+            writeInt(&buf, Int32(2))
+        
+        
+        case .notASession:
+            writeInt(&buf, Int32(3))
+        
+        
+        case .otherVersion:
+            writeInt(&buf, Int32(4))
+        
+        
+        case .truncated:
+            writeInt(&buf, Int32(5))
+        
+        
+        case .damaged:
+            writeInt(&buf, Int32(6))
+        
+        
+        case .keyMissing:
+            writeInt(&buf, Int32(7))
+        
+        
+        case .wrongKey:
+            writeInt(&buf, Int32(8))
+        
+        
+        case .notEncrypted:
+            writeInt(&buf, Int32(9))
+        
+        
+        case .otherModel:
+            writeInt(&buf, Int32(10))
+        
+        
+        case .otherTemplate:
+            writeInt(&buf, Int32(11))
+        
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSessionFault_lift(_ buf: RustBuffer) throws -> SessionFault {
+    return try FfiConverterTypeSessionFault.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSessionFault_lower(_ value: SessionFault) -> RustBuffer {
+    return FfiConverterTypeSessionFault.lower(value)
 }
 
 
@@ -3965,6 +5164,30 @@ fileprivate struct FfiConverterOptionString: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionData: FfiConverterRustBuffer {
+    typealias SwiftType = Data?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterData.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterData.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeLoadTask: FfiConverterRustBuffer {
     typealias SwiftType = LoadTask?
 
@@ -4013,6 +5236,54 @@ fileprivate struct FfiConverterOptionTypeLogSink: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeSuggestion: FfiConverterRustBuffer {
+    typealias SwiftType = Suggestion?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeSuggestion.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeSuggestion.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeContextPolicy: FfiConverterRustBuffer {
+    typealias SwiftType = ContextPolicy?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeContextPolicy.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeContextPolicy.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeDeviceChoice: FfiConverterRustBuffer {
     typealias SwiftType = DeviceChoice?
 
@@ -4053,6 +5324,30 @@ fileprivate struct FfiConverterOptionTypeKvType: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeKvType.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeOutputFormat: FfiConverterRustBuffer {
+    typealias SwiftType = OutputFormat?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeOutputFormat.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeOutputFormat.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -4152,6 +5447,31 @@ fileprivate struct FfiConverterSequenceTypeToolCall: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeToolCall.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeToolSpec: FfiConverterRustBuffer {
+    typealias SwiftType = [ToolSpec]
+
+    public static func write(_ value: [ToolSpec], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeToolSpec.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [ToolSpec] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [ToolSpec]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeToolSpec.read(from: &buf))
         }
         return seq
     }
@@ -4319,6 +5639,26 @@ public func setLogSink(sink: LogSink?, level: LogLevel)throws   {try rustCallWit
     )
 }
 }
+/**
+ * What the GGUF file at `path` will need, from its header alone: nothing is loaded.
+ *
+ * # Errors
+ * Those of a load that the header shows; too little memory is no error here.
+ */
+public func planModel(path: String, options: LoadOptions)async throws  -> Plan  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_pocketlm_ffi_fn_func_plan_model(FfiConverterString.lower(path),FfiConverterTypeLoadOptions_lower(options)
+                )
+            },
+            pollFunc: ffi_pocketlm_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_pocketlm_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_pocketlm_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypePlan_lift,
+            errorHandler: FfiConverterTypePocketError_lift
+        )
+}
 
 private enum InitializationResult {
     case ok
@@ -4336,6 +5676,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.contractVersionMismatch
     }
     if (uniffi_pocketlm_ffi_checksum_func_set_log_sink() != 37613) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_func_plan_model() != 28882) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_pocketlm_ffi_checksum_method_loadtask_cancel() != 57816) {
@@ -4362,25 +5705,43 @@ private let initializationResult: InitializationResult = {
     if (uniffi_pocketlm_ffi_checksum_method_localmodel_is_shut_down() != 41262) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_pocketlm_ffi_checksum_method_localmodel_join() != 13536) {
+    if (uniffi_pocketlm_ffi_checksum_method_localmodel_join() != 6018) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_pocketlm_ffi_checksum_method_localmodel_notices() != 28303) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_pocketlm_ffi_checksum_method_localmodel_prewarm() != 1234) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_method_localmodel_restore() != 2615) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_pocketlm_ffi_checksum_method_localmodel_session() != 37294) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_pocketlm_ffi_checksum_method_localmodel_shut_down() != 39281) {
+    if (uniffi_pocketlm_ffi_checksum_method_localmodel_shut_down() != 41462) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_pocketlm_ffi_checksum_method_modelsession_cancel() != 25539) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_pocketlm_ffi_checksum_method_modelsession_join() != 28693) {
+    if (uniffi_pocketlm_ffi_checksum_method_modelsession_complete() != 63094) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_pocketlm_ffi_checksum_method_modelsession_shut_down() != 20363) {
+    if (uniffi_pocketlm_ffi_checksum_method_modelsession_fork() != 36881) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_method_modelsession_join() != 5606) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_method_modelsession_rewind() != 44066) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_method_modelsession_save() != 32762) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_method_modelsession_shut_down() != 34057) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_pocketlm_ffi_checksum_method_modelsession_stream() != 58368) {
@@ -4390,6 +5751,12 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_pocketlm_ffi_checksum_method_modelsession_transcript() != 56369) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_method_modelsession_transcript_tokens() != 29495) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_pocketlm_ffi_checksum_method_responsestream_answer_tool() != 3176) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_pocketlm_ffi_checksum_method_responsestream_cancel() != 43015) {

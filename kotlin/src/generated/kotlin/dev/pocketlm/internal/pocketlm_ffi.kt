@@ -706,6 +706,8 @@ internal object IntegrityCheckingUniffiLib {
     internal fun ensureInitialized() = Unit
     external fun uniffi_pocketlm_ffi_checksum_func_set_log_sink(
     ): Int
+    external fun uniffi_pocketlm_ffi_checksum_func_plan_model(
+    ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_loadtask_cancel(
     ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_loadtask_progress(
@@ -726,13 +728,25 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_localmodel_notices(
     ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_localmodel_prewarm(
+    ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_localmodel_restore(
+    ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_localmodel_session(
     ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_localmodel_shut_down(
     ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_modelsession_cancel(
     ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_modelsession_complete(
+    ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_modelsession_fork(
+    ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_modelsession_join(
+    ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_modelsession_rewind(
+    ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_modelsession_save(
     ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_modelsession_shut_down(
     ): Int
@@ -741,6 +755,10 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_pocketlm_ffi_checksum_method_modelsession_token_count(
     ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_modelsession_transcript(
+    ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_modelsession_transcript_tokens(
+    ): Int
+    external fun uniffi_pocketlm_ffi_checksum_method_responsestream_answer_tool(
     ): Int
     external fun uniffi_pocketlm_ffi_checksum_method_responsestream_cancel(
     ): Int
@@ -811,6 +829,10 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_pocketlm_ffi_fn_method_localmodel_notices(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_pocketlm_ffi_fn_method_localmodel_prewarm(`ptr`: Long,
+    ): Long
+    external fun uniffi_pocketlm_ffi_fn_method_localmodel_restore(`ptr`: Long,`path`: RustBuffer.ByValue,`key`: RustBuffer.ByValue,`options`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_pocketlm_ffi_fn_method_localmodel_session(`ptr`: Long,`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_pocketlm_ffi_fn_method_localmodel_shut_down(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
@@ -821,7 +843,15 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_pocketlm_ffi_fn_method_modelsession_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_pocketlm_ffi_fn_method_modelsession_complete(`ptr`: Long,`prefix`: RustBuffer.ByValue,`suffix`: RustBuffer.ByValue,`options`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_pocketlm_ffi_fn_method_modelsession_fork(`ptr`: Long,
+    ): Long
     external fun uniffi_pocketlm_ffi_fn_method_modelsession_join(`ptr`: Long,
+    ): Long
+    external fun uniffi_pocketlm_ffi_fn_method_modelsession_rewind(`ptr`: Long,`turnsToKeep`: Int,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_pocketlm_ffi_fn_method_modelsession_save(`ptr`: Long,`path`: RustBuffer.ByValue,`key`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_pocketlm_ffi_fn_method_modelsession_shut_down(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -831,9 +861,13 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_pocketlm_ffi_fn_method_modelsession_transcript(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
+    external fun uniffi_pocketlm_ffi_fn_method_modelsession_transcript_tokens(`ptr`: Long,
+    ): Long
     external fun uniffi_pocketlm_ffi_fn_clone_responsestream(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Long
     external fun uniffi_pocketlm_ffi_fn_free_responsestream(`handle`: Long,uniffi_out_err: UniffiRustCallStatus, 
+    ): Unit
+    external fun uniffi_pocketlm_ffi_fn_method_responsestream_answer_tool(`ptr`: Long,`callId`: RustBuffer.ByValue,`content`: RustBuffer.ByValue,`isError`: Byte,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
     external fun uniffi_pocketlm_ffi_fn_method_responsestream_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
@@ -845,6 +879,8 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_pocketlm_ffi_fn_func_set_log_sink(`sink`: RustBuffer.ByValue,`level`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus, 
     ): Unit
+    external fun uniffi_pocketlm_ffi_fn_func_plan_model(`path`: RustBuffer.ByValue,`options`: RustBuffer.ByValue,
+    ): Long
     external fun ffi_pocketlm_ffi_rustbuffer_alloc(`size`: Long,uniffi_out_err: UniffiRustCallStatus, 
     ): RustBuffer.ByValue
     external fun ffi_pocketlm_ffi_rustbuffer_from_bytes(`bytes`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus, 
@@ -967,6 +1003,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_pocketlm_ffi_checksum_func_set_log_sink() and 0xFFFF) != 37613) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_pocketlm_ffi_checksum_func_plan_model() and 0xFFFF) != 28882) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_pocketlm_ffi_checksum_method_loadtask_cancel() and 0xFFFF) != 57816) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -991,25 +1030,43 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_is_shut_down() and 0xFFFF) != 41262) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_join() and 0xFFFF) != 13536) {
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_join() and 0xFFFF) != 6018) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_notices() and 0xFFFF) != 28303) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_prewarm() and 0xFFFF) != 1234) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_restore() and 0xFFFF) != 2615) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_session() and 0xFFFF) != 37294) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_shut_down() and 0xFFFF) != 39281) {
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_localmodel_shut_down() and 0xFFFF) != 41462) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_cancel() and 0xFFFF) != 25539) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_join() and 0xFFFF) != 28693) {
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_complete() and 0xFFFF) != 63094) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_shut_down() and 0xFFFF) != 20363) {
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_fork() and 0xFFFF) != 36881) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_join() and 0xFFFF) != 5606) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_rewind() and 0xFFFF) != 44066) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_save() and 0xFFFF) != 32762) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_shut_down() and 0xFFFF) != 34057) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_stream() and 0xFFFF) != 58368) {
@@ -1019,6 +1076,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_transcript() and 0xFFFF) != 56369) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_modelsession_transcript_tokens() and 0xFFFF) != 29495) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_pocketlm_ffi_checksum_method_responsestream_answer_tool() and 0xFFFF) != 3176) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_pocketlm_ffi_checksum_method_responsestream_cancel() and 0xFFFF) != 43015) {
@@ -1406,6 +1469,25 @@ public object FfiConverterString: FfiConverter<String, RustBuffer.ByValue> {
         val byteBuf = toUtf8(value)
         buf.putInt(byteBuf.limit())
         buf.put(byteBuf)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterByteArray: FfiConverterRustBuffer<ByteArray> {
+    override fun read(buf: ByteBuffer): ByteArray {
+        val len = buf.getInt()
+        val byteArr = ByteArray(len)
+        buf.get(byteArr)
+        return byteArr
+    }
+    override fun allocationSize(value: ByteArray): ULong {
+        return 4UL + value.size.toULong()
+    }
+    override fun write(value: ByteArray, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        buf.put(value)
     }
 }
 
@@ -1834,7 +1916,8 @@ public interface LocalModelInterface {
     fun `isShutDown`(): kotlin.Boolean
     
     /**
-     * Waits until every answer in progress has ended, without stopping any.
+     * Waits until every answer in progress has ended, without stopping any; and after
+     * [`LocalModel::shut_down`], until the memory is free.
      */
     suspend fun `join`()
     
@@ -1842,6 +1925,24 @@ public interface LocalModelInterface {
      * What happened while loading that the app did not ask for.
      */
     fun `notices`(): List<Notice>
+    
+    /**
+     * Does now what the first answer would wait for: reads the weights into memory where they fit,
+     * and on a GPU compiles the kernels. Dropping the future does not stop it; closing does.
+     *
+     * # Errors
+     * `Closed`, `DeviceLost`.
+     */
+    suspend fun `prewarm`()
+    
+    /**
+     * The conversation that `ModelSession.save` wrote to `path`, with what a file cannot hold given
+     * by `options`. Instructions in them take the place of the saved ones.
+     *
+     * # Errors
+     * `SessionFile` saying what is wrong with the file or the key, `InvalidArgument`, `Closed`.
+     */
+    suspend fun `restore`(`path`: kotlin.String, `key`: kotlin.ByteArray?, `options`: SessionOptions): ModelSession
     
     /**
      * Starts a conversation.
@@ -1852,8 +1953,9 @@ public interface LocalModelInterface {
     fun `session`(`options`: SessionOptions): ModelSession
     
     /**
-     * Closes the model for good: answers in progress are stopped, and what is called afterwards,
-     * here or on a session of this model, fails with `Closed`.
+     * Closes the model for good: answers in progress are stopped, weights and the memory of all
+     * sessions are freed, and what is called afterwards, here or on a session of this model, fails
+     * with `Closed`. Does not wait; [`LocalModel::join`] does.
      */
     fun `shutDown`()
     
@@ -2046,7 +2148,8 @@ open class LocalModel: Disposable, AutoCloseable, LocalModelInterface
 
     
     /**
-     * Waits until every answer in progress has ended, without stopping any.
+     * Waits until every answer in progress has ended, without stopping any; and after
+     * [`LocalModel::shut_down`], until the memory is free.
      */
     @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
     override suspend fun `join`() {
@@ -2086,6 +2189,66 @@ open class LocalModel: Disposable, AutoCloseable, LocalModelInterface
 
     
     /**
+     * Does now what the first answer would wait for: reads the weights into memory where they fit,
+     * and on a GPU compiles the kernels. Dropping the future does not stop it; closing does.
+     *
+     * # Errors
+     * `Closed`, `DeviceLost`.
+     */
+    @Throws(PocketException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `prewarm`() {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_pocketlm_ffi_fn_method_localmodel_prewarm(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_pocketlm_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        PocketException.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * The conversation that `ModelSession.save` wrote to `path`, with what a file cannot hold given
+     * by `options`. Instructions in them take the place of the saved ones.
+     *
+     * # Errors
+     * `SessionFile` saying what is wrong with the file or the key, `InvalidArgument`, `Closed`.
+     */
+    @Throws(PocketException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `restore`(`path`: kotlin.String, `key`: kotlin.ByteArray?, `options`: SessionOptions) : ModelSession {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_pocketlm_ffi_fn_method_localmodel_restore(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalByteArray.lower(`key`),
+        FfiConverterTypeSessionOptions.lower(`options`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_pocketlm_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeModelSession.lift(it) },
+        // Error FFI converter
+        PocketException.ErrorHandler,
+    )
+    }
+
+    
+    /**
      * Starts a conversation.
      *
      * # Errors
@@ -2107,8 +2270,9 @@ open class LocalModel: Disposable, AutoCloseable, LocalModelInterface
 
     
     /**
-     * Closes the model for good: answers in progress are stopped, and what is called afterwards,
-     * here or on a session of this model, fails with `Closed`.
+     * Closes the model for good: answers in progress are stopped, weights and the memory of all
+     * sessions are freed, and what is called afterwards, here or on a session of this model, fails
+     * with `Closed`. Does not wait; [`LocalModel::join`] does.
      */override fun `shutDown`()
         = 
     callWithHandle {
@@ -2632,13 +2796,51 @@ public interface ModelSessionInterface {
     fun `cancel`()
     
     /**
-     * Waits until the answer in progress has ended, without stopping it.
+     * Begins to write what belongs between two texts, for suggestions as somebody types; a
+     * completion that is still in progress is cancelled first. The conversation takes no part in
+     * it, and may go on meanwhile.
+     *
+     * # Errors
+     * `UnsupportedModel` for a model that was not made for that, `InvalidArgument` for the
+     * options, `Closed`.
+     */
+    suspend fun `complete`(`prefix`: kotlin.String, `suffix`: kotlin.String, `options`: GenerateOptions): ResponseStream
+    
+    /**
+     * A conversation that begins as this one is now; what both have said is computed once.
+     *
+     * # Errors
+     * `Busy` during an answer, `InsufficientMemory`, `Closed`.
+     */
+    suspend fun `fork`(): ModelSession
+    
+    /**
+     * Waits until the answer in progress has ended, without stopping it; and after
+     * [`ModelSession::shut_down`], until the memory is free.
      */
     suspend fun `join`()
     
     /**
-     * Closes the session for good: the answer in progress is stopped, and what is called
-     * afterwards fails with `Closed`.
+     * Forgets the newest turns, so that `turns_to_keep` remain.
+     *
+     * # Errors
+     * `Busy` during an answer, `InvalidArgument` when there are not that many, `Closed`.
+     */
+    fun `rewind`(`turnsToKeep`: kotlin.UInt)
+    
+    /**
+     * Saves the conversation to the file `path`, which is replaced in one step; encrypted when
+     * there is a key of 32 bytes.
+     *
+     * # Errors
+     * `SessionFile` when the file cannot be written, `Busy` during an answer, `InvalidArgument`
+     * for the key, `Closed`.
+     */
+    suspend fun `save`(`path`: kotlin.String, `key`: kotlin.ByteArray?)
+    
+    /**
+     * Closes the session for good: the answer in progress is stopped, its memory is freed, and what
+     * is called afterwards fails with `Closed`. Does not wait; [`ModelSession::join`] does.
      */
     fun `shutDown`()
     
@@ -2666,6 +2868,14 @@ public interface ModelSessionInterface {
      * `Busy` during an answer, `Closed`.
      */
     fun `transcript`(): List<Message>
+    
+    /**
+     * How many tokens of the context window the conversation takes so far.
+     *
+     * # Errors
+     * `Busy` during an answer, `Closed`.
+     */
+    suspend fun `transcriptTokens`(): kotlin.ULong
     
     companion object
 }
@@ -2792,7 +3002,68 @@ open class ModelSession: Disposable, AutoCloseable, ModelSessionInterface
 
     
     /**
-     * Waits until the answer in progress has ended, without stopping it.
+     * Begins to write what belongs between two texts, for suggestions as somebody types; a
+     * completion that is still in progress is cancelled first. The conversation takes no part in
+     * it, and may go on meanwhile.
+     *
+     * # Errors
+     * `UnsupportedModel` for a model that was not made for that, `InvalidArgument` for the
+     * options, `Closed`.
+     */
+    @Throws(PocketException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `complete`(`prefix`: kotlin.String, `suffix`: kotlin.String, `options`: GenerateOptions) : ResponseStream {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_pocketlm_ffi_fn_method_modelsession_complete(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`prefix`),
+        FfiConverterString.lower(`suffix`),
+        FfiConverterTypeGenerateOptions.lower(`options`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_pocketlm_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeResponseStream.lift(it) },
+        // Error FFI converter
+        PocketException.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * A conversation that begins as this one is now; what both have said is computed once.
+     *
+     * # Errors
+     * `Busy` during an answer, `InsufficientMemory`, `Closed`.
+     */
+    @Throws(PocketException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `fork`() : ModelSession {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_pocketlm_ffi_fn_method_modelsession_fork(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_pocketlm_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeModelSession.lift(it) },
+        // Error FFI converter
+        PocketException.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Waits until the answer in progress has ended, without stopping it; and after
+     * [`ModelSession::shut_down`], until the memory is free.
      */
     @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
     override suspend fun `join`() {
@@ -2816,8 +3087,60 @@ open class ModelSession: Disposable, AutoCloseable, ModelSessionInterface
 
     
     /**
-     * Closes the session for good: the answer in progress is stopped, and what is called
-     * afterwards fails with `Closed`.
+     * Forgets the newest turns, so that `turns_to_keep` remain.
+     *
+     * # Errors
+     * `Busy` during an answer, `InvalidArgument` when there are not that many, `Closed`.
+     */
+    @Throws(PocketException::class)override fun `rewind`(`turnsToKeep`: kotlin.UInt)
+        = 
+    callWithHandle {
+    uniffiRustCallWithError(PocketException) { _status ->
+    UniffiLib.uniffi_pocketlm_ffi_fn_method_modelsession_rewind(
+        it,
+        
+        FfiConverterUInt.lower(`turnsToKeep`),_status)
+}
+    }
+    
+    
+
+    
+    /**
+     * Saves the conversation to the file `path`, which is replaced in one step; encrypted when
+     * there is a key of 32 bytes.
+     *
+     * # Errors
+     * `SessionFile` when the file cannot be written, `Busy` during an answer, `InvalidArgument`
+     * for the key, `Closed`.
+     */
+    @Throws(PocketException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `save`(`path`: kotlin.String, `key`: kotlin.ByteArray?) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_pocketlm_ffi_fn_method_modelsession_save(
+                uniffiHandle,
+                
+        FfiConverterString.lower(`path`),
+        FfiConverterOptionalByteArray.lower(`key`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_pocketlm_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+        
+        // Error FFI converter
+        PocketException.ErrorHandler,
+    )
+    }
+
+    
+    /**
+     * Closes the session for good: the answer in progress is stopped, its memory is freed, and what
+     * is called afterwards fails with `Closed`. Does not wait; [`ModelSession::join`] does.
      */override fun `shutDown`()
         = 
     callWithHandle {
@@ -2900,6 +3223,33 @@ open class ModelSession: Disposable, AutoCloseable, ModelSessionInterface
     )
     }
     
+
+    
+    /**
+     * How many tokens of the context window the conversation takes so far.
+     *
+     * # Errors
+     * `Busy` during an answer, `Closed`.
+     */
+    @Throws(PocketException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `transcriptTokens`() : kotlin.ULong {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_pocketlm_ffi_fn_method_modelsession_transcript_tokens(
+                uniffiHandle,
+                
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_pocketlm_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterULong.lift(it) },
+        // Error FFI converter
+        PocketException.ErrorHandler,
+    )
+    }
 
     
 
@@ -3043,6 +3393,12 @@ public object FfiConverterTypeModelSession: FfiConverter<ModelSession, Long> {
 public interface ResponseStreamInterface {
     
     /**
+     * The result of the tool that an `Event::ToolNeeded` asked for: its text, or why it failed,
+     * which the model is told. For a call that nobody waits for it does nothing.
+     */
+    fun `answerTool`(`callId`: kotlin.String, `content`: kotlin.String, `isError`: kotlin.Boolean)
+    
+    /**
      * Says that no more events are wanted: the answer stops within one token and its turn is
      * forgotten, and [`ResponseStream::next_batch`] returns an empty list at once, also a call
      * that waits now.
@@ -3172,6 +3528,25 @@ open class ResponseStream: Disposable, AutoCloseable, ResponseStreamInterface
             UniffiLib.uniffi_pocketlm_ffi_fn_clone_responsestream(handle, status)
         }
     }
+
+    
+    /**
+     * The result of the tool that an `Event::ToolNeeded` asked for: its text, or why it failed,
+     * which the model is told. For a call that nobody waits for it does nothing.
+     */override fun `answerTool`(`callId`: kotlin.String, `content`: kotlin.String, `isError`: kotlin.Boolean)
+        = 
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_pocketlm_ffi_fn_method_responsestream_answer_tool(
+        it,
+        
+        FfiConverterString.lower(`callId`),
+        FfiConverterString.lower(`content`),
+        FfiConverterBoolean.lower(`isError`),_status)
+}
+    }
+    
+    
 
     
     /**
@@ -3306,6 +3681,16 @@ data class GenerateOptions (
      * Whether several tokens are guessed and checked in one pass; [`Speculation::Auto`] by default.
      */
     val `speculation`: Speculation? = null 
+    , 
+    /**
+     * What the answer must look like; anything by default.
+     */
+    val `format`: OutputFormat? = null 
+    , 
+    /**
+     * Tokens of thinking after which a reasoning model has to answer; 0 lets it not think at all.
+     */
+    val `reasoningBudget`: kotlin.UInt? = null 
     
 ): Disposable{
     
@@ -3320,7 +3705,9 @@ data class GenerateOptions (
         this.`sample`,
         this.`maxTokens`,
         this.`stop`,
-        this.`speculation`
+        this.`speculation`,
+        this.`format`,
+        this.`reasoningBudget`
     )
     }
     
@@ -3337,6 +3724,8 @@ public object FfiConverterTypeGenerateOptions: FfiConverterRustBuffer<GenerateOp
             FfiConverterOptionalUInt.read(buf),
             FfiConverterSequenceString.read(buf),
             FfiConverterOptionalTypeSpeculation.read(buf),
+            FfiConverterOptionalTypeOutputFormat.read(buf),
+            FfiConverterOptionalUInt.read(buf),
         )
     }
 
@@ -3344,7 +3733,9 @@ public object FfiConverterTypeGenerateOptions: FfiConverterRustBuffer<GenerateOp
             FfiConverterTypeSampleOptions.allocationSize(value.`sample`) +
             FfiConverterOptionalUInt.allocationSize(value.`maxTokens`) +
             FfiConverterSequenceString.allocationSize(value.`stop`) +
-            FfiConverterOptionalTypeSpeculation.allocationSize(value.`speculation`)
+            FfiConverterOptionalTypeSpeculation.allocationSize(value.`speculation`) +
+            FfiConverterOptionalTypeOutputFormat.allocationSize(value.`format`) +
+            FfiConverterOptionalUInt.allocationSize(value.`reasoningBudget`)
     )
 
     override fun write(value: GenerateOptions, buf: ByteBuffer) {
@@ -3352,6 +3743,8 @@ public object FfiConverterTypeGenerateOptions: FfiConverterRustBuffer<GenerateOp
             FfiConverterOptionalUInt.write(value.`maxTokens`, buf)
             FfiConverterSequenceString.write(value.`stop`, buf)
             FfiConverterOptionalTypeSpeculation.write(value.`speculation`, buf)
+            FfiConverterOptionalTypeOutputFormat.write(value.`format`, buf)
+            FfiConverterOptionalUInt.write(value.`reasoningBudget`, buf)
     }
 }
 
@@ -3627,6 +4020,141 @@ public object FfiConverterTypeModelInfo: FfiConverterRustBuffer<ModelInfo> {
 
 
 /**
+ * What a model needs. All sizes are bytes.
+ */
+data class Plan (
+    /**
+     * Whether weights and caches go to a GPU.
+     */
+    val `gpu`: kotlin.Boolean
+    , 
+    /**
+     * How keys and values would be kept.
+     */
+    val `kvType`: KvType
+    , 
+    /**
+     * Positions of a session.
+     */
+    val `context`: kotlin.ULong
+    , 
+    /**
+     * CPU threads.
+     */
+    val `threads`: kotlin.ULong
+    , 
+    /**
+     * Weights that stay in the mapped file: pages the system may drop and read again.
+     */
+    val `weightsMapped`: kotlin.ULong
+    , 
+    /**
+     * Weights in private memory: norms and biases; on a GPU all of them, in its memory.
+     */
+    val `weightsPrivate`: kotlin.ULong
+    , 
+    /**
+     * Vocabulary and merges.
+     */
+    val `tokenizer`: kotlin.ULong
+    , 
+    /**
+     * The cache of one session with a full context.
+     */
+    val `kv`: kotlin.ULong
+    , 
+    /**
+     * What the model keeps at most for instructions that sessions share.
+     */
+    val `sharedPrefixes`: kotlin.ULong
+    , 
+    /**
+     * What the model works on while it runs, and the small rest.
+     */
+    val `scratch`: kotlin.ULong
+    , 
+    /**
+     * What can be had now; none where the system does not tell.
+     */
+    val `available`: kotlin.ULong?
+    , 
+    /**
+     * How well it fits.
+     */
+    val `fit`: Fit
+    , 
+    /**
+     * Another way to run the model that fits better, when this does not fit and there is one.
+     */
+    val `suggestion`: Suggestion?
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePlan: FfiConverterRustBuffer<Plan> {
+    override fun read(buf: ByteBuffer): Plan {
+        return Plan(
+            FfiConverterBoolean.read(buf),
+            FfiConverterTypeKvType.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterOptionalULong.read(buf),
+            FfiConverterTypeFit.read(buf),
+            FfiConverterOptionalTypeSuggestion.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Plan) = (
+            FfiConverterBoolean.allocationSize(value.`gpu`) +
+            FfiConverterTypeKvType.allocationSize(value.`kvType`) +
+            FfiConverterULong.allocationSize(value.`context`) +
+            FfiConverterULong.allocationSize(value.`threads`) +
+            FfiConverterULong.allocationSize(value.`weightsMapped`) +
+            FfiConverterULong.allocationSize(value.`weightsPrivate`) +
+            FfiConverterULong.allocationSize(value.`tokenizer`) +
+            FfiConverterULong.allocationSize(value.`kv`) +
+            FfiConverterULong.allocationSize(value.`sharedPrefixes`) +
+            FfiConverterULong.allocationSize(value.`scratch`) +
+            FfiConverterOptionalULong.allocationSize(value.`available`) +
+            FfiConverterTypeFit.allocationSize(value.`fit`) +
+            FfiConverterOptionalTypeSuggestion.allocationSize(value.`suggestion`)
+    )
+
+    override fun write(value: Plan, buf: ByteBuffer) {
+            FfiConverterBoolean.write(value.`gpu`, buf)
+            FfiConverterTypeKvType.write(value.`kvType`, buf)
+            FfiConverterULong.write(value.`context`, buf)
+            FfiConverterULong.write(value.`threads`, buf)
+            FfiConverterULong.write(value.`weightsMapped`, buf)
+            FfiConverterULong.write(value.`weightsPrivate`, buf)
+            FfiConverterULong.write(value.`tokenizer`, buf)
+            FfiConverterULong.write(value.`kv`, buf)
+            FfiConverterULong.write(value.`sharedPrefixes`, buf)
+            FfiConverterULong.write(value.`scratch`, buf)
+            FfiConverterOptionalULong.write(value.`available`, buf)
+            FfiConverterTypeFit.write(value.`fit`, buf)
+            FfiConverterOptionalTypeSuggestion.write(value.`suggestion`, buf)
+    }
+}
+
+
+
+/**
  * How tokens are drawn: the stages of the sampler, in the terms of the literature.
  */
 data class SampleOptions (
@@ -3753,6 +4281,22 @@ data class SessionOptions (
      * The system message.
      */
     val `instructions`: kotlin.String? = null 
+    , 
+    /**
+     * What the model may call.
+     */
+    val `tools`: List<ToolSpec> = listOf() 
+    , 
+    /**
+     * How often in a turn the model may call tools; 8 by default.
+     */
+    val `maxToolRounds`: kotlin.UInt? = null 
+    , 
+    /**
+     * What happens when the conversation outgrows the context window; [`ContextPolicy::Error`] by
+     * default.
+     */
+    val `overflow`: ContextPolicy? = null 
     
 ){
     
@@ -3770,15 +4314,79 @@ public object FfiConverterTypeSessionOptions: FfiConverterRustBuffer<SessionOpti
     override fun read(buf: ByteBuffer): SessionOptions {
         return SessionOptions(
             FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceTypeToolSpec.read(buf),
+            FfiConverterOptionalUInt.read(buf),
+            FfiConverterOptionalTypeContextPolicy.read(buf),
         )
     }
 
     override fun allocationSize(value: SessionOptions) = (
-            FfiConverterOptionalString.allocationSize(value.`instructions`)
+            FfiConverterOptionalString.allocationSize(value.`instructions`) +
+            FfiConverterSequenceTypeToolSpec.allocationSize(value.`tools`) +
+            FfiConverterOptionalUInt.allocationSize(value.`maxToolRounds`) +
+            FfiConverterOptionalTypeContextPolicy.allocationSize(value.`overflow`)
     )
 
     override fun write(value: SessionOptions, buf: ByteBuffer) {
             FfiConverterOptionalString.write(value.`instructions`, buf)
+            FfiConverterSequenceTypeToolSpec.write(value.`tools`, buf)
+            FfiConverterOptionalUInt.write(value.`maxToolRounds`, buf)
+            FfiConverterOptionalTypeContextPolicy.write(value.`overflow`, buf)
+    }
+}
+
+
+
+/**
+ * Another way to run a model, that fits better.
+ */
+data class Suggestion (
+    /**
+     * Positions of a session.
+     */
+    val `context`: kotlin.ULong
+    , 
+    /**
+     * How keys and values are kept.
+     */
+    val `kvType`: KvType
+    , 
+    /**
+     * How well that fits.
+     */
+    val `fit`: Fit
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSuggestion: FfiConverterRustBuffer<Suggestion> {
+    override fun read(buf: ByteBuffer): Suggestion {
+        return Suggestion(
+            FfiConverterULong.read(buf),
+            FfiConverterTypeKvType.read(buf),
+            FfiConverterTypeFit.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Suggestion) = (
+            FfiConverterULong.allocationSize(value.`context`) +
+            FfiConverterTypeKvType.allocationSize(value.`kvType`) +
+            FfiConverterTypeFit.allocationSize(value.`fit`)
+    )
+
+    override fun write(value: Suggestion, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`context`, buf)
+            FfiConverterTypeKvType.write(value.`kvType`, buf)
+            FfiConverterTypeFit.write(value.`fit`, buf)
     }
 }
 
@@ -3834,6 +4442,61 @@ public object FfiConverterTypeToolCall: FfiConverterRustBuffer<ToolCall> {
             FfiConverterString.write(value.`id`, buf)
             FfiConverterString.write(value.`name`, buf)
             FfiConverterString.write(value.`argumentsJson`, buf)
+    }
+}
+
+
+
+/**
+ * A tool that the model may call.
+ */
+data class ToolSpec (
+    /**
+     * The name the model calls it by.
+     */
+    val `name`: kotlin.String
+    , 
+    /**
+     * What it does and when to use it, for the model to read.
+     */
+    val `description`: kotlin.String
+    , 
+    /**
+     * The JSON schema of its arguments, an object schema, as JSON text.
+     */
+    val `parametersJson`: kotlin.String
+    
+){
+    
+
+    
+
+    
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeToolSpec: FfiConverterRustBuffer<ToolSpec> {
+    override fun read(buf: ByteBuffer): ToolSpec {
+        return ToolSpec(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: ToolSpec) = (
+            FfiConverterString.allocationSize(value.`name`) +
+            FfiConverterString.allocationSize(value.`description`) +
+            FfiConverterString.allocationSize(value.`parametersJson`)
+    )
+
+    override fun write(value: ToolSpec, buf: ByteBuffer) {
+            FfiConverterString.write(value.`name`, buf)
+            FfiConverterString.write(value.`description`, buf)
+            FfiConverterString.write(value.`parametersJson`, buf)
     }
 }
 
@@ -3998,6 +4661,49 @@ public object FfiConverterTypeUsage: FfiConverterRustBuffer<Usage> {
 
 
 /**
+ * What happens when a conversation outgrows the context window.
+ */
+
+enum class ContextPolicy {
+    
+    /**
+     * The turn is refused with `ContextExceeded`, and nothing changes.
+     */
+    ERROR,
+    /**
+     * The oldest turns are no longer sent to the model; `Notice::TurnsDropped` tells of it.
+     */
+    KEEP_NEWEST;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeContextPolicy: FfiConverterRustBuffer<ContextPolicy> {
+    override fun read(buf: ByteBuffer) = try {
+        ContextPolicy.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: ContextPolicy) = 4UL
+
+    override fun write(value: ContextPolicy, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
  * Where a model runs.
  */
 
@@ -4084,6 +4790,56 @@ sealed class Event {
     }
     
     /**
+     * The model calls a tool: a message for the person who watches.
+     */
+    data class ToolCall(
+        /**
+         * The call.
+         */
+        val `call`: dev.pocketlm.internal.ToolCall) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * The tool is to be run: the answer waits for `ResponseStream.answer_tool`. Does not come for
+     * a call that cannot be made, of a tool that is not there for example.
+     */
+    data class ToolNeeded(
+        /**
+         * The call; what the schema requires of its arguments is there and has the right type.
+         */
+        val `call`: dev.pocketlm.internal.ToolCall) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * What the call gave, as the model reads it: the tool's text, or `{"error": reason}`.
+     */
+    data class ToolResult(
+        /**
+         * The call.
+         */
+        val `call`: dev.pocketlm.internal.ToolCall, 
+        /**
+         * The text.
+         */
+        val `content`: kotlin.String) : Event()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * Something the app may want to know; the answer goes on.
      */
     data class Notice(
@@ -4139,10 +4895,20 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
             2 -> Event.Reasoning(
                 FfiConverterString.read(buf),
                 )
-            3 -> Event.Notice(
+            3 -> Event.ToolCall(
+                FfiConverterTypeToolCall.read(buf),
+                )
+            4 -> Event.ToolNeeded(
+                FfiConverterTypeToolCall.read(buf),
+                )
+            5 -> Event.ToolResult(
+                FfiConverterTypeToolCall.read(buf),
+                FfiConverterString.read(buf),
+                )
+            6 -> Event.Notice(
                 FfiConverterTypeNotice.read(buf),
                 )
-            4 -> Event.Done(
+            7 -> Event.Done(
                 FfiConverterTypeFinishReason.read(buf),
                 FfiConverterTypeUsage.read(buf),
                 )
@@ -4163,6 +4929,28 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
             (
                 4UL
                 + FfiConverterString.allocationSize(value.`delta`)
+            )
+        }
+        is Event.ToolCall -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeToolCall.allocationSize(value.`call`)
+            )
+        }
+        is Event.ToolNeeded -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeToolCall.allocationSize(value.`call`)
+            )
+        }
+        is Event.ToolResult -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeToolCall.allocationSize(value.`call`)
+                + FfiConverterString.allocationSize(value.`content`)
             )
         }
         is Event.Notice -> {
@@ -4194,13 +4982,29 @@ public object FfiConverterTypeEvent : FfiConverterRustBuffer<Event>{
                 FfiConverterString.write(value.`delta`, buf)
                 Unit
             }
-            is Event.Notice -> {
+            is Event.ToolCall -> {
                 buf.putInt(3)
+                FfiConverterTypeToolCall.write(value.`call`, buf)
+                Unit
+            }
+            is Event.ToolNeeded -> {
+                buf.putInt(4)
+                FfiConverterTypeToolCall.write(value.`call`, buf)
+                Unit
+            }
+            is Event.ToolResult -> {
+                buf.putInt(5)
+                FfiConverterTypeToolCall.write(value.`call`, buf)
+                FfiConverterString.write(value.`content`, buf)
+                Unit
+            }
+            is Event.Notice -> {
+                buf.putInt(6)
                 FfiConverterTypeNotice.write(value.`notice`, buf)
                 Unit
             }
             is Event.Done -> {
-                buf.putInt(4)
+                buf.putInt(7)
                 FfiConverterTypeFinishReason.write(value.`finish`, buf)
                 FfiConverterTypeUsage.write(value.`usage`, buf)
                 Unit
@@ -4236,6 +5040,10 @@ enum class FinishReason {
      */
     CONTEXT_FULL,
     /**
+     * The model wanted one more round of tool calls than a turn may have.
+     */
+    TOOL_LIMIT,
+    /**
      * The app cancelled; the turn is forgotten.
      */
     CANCELLED;
@@ -4260,6 +5068,57 @@ public object FfiConverterTypeFinishReason: FfiConverterRustBuffer<FinishReason>
     override fun allocationSize(value: FinishReason) = 4UL
 
     override fun write(value: FinishReason, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * How well a model fits.
+ */
+
+enum class Fit {
+    
+    /**
+     * Everything fits in memory, the weights too.
+     */
+    IN_MEMORY,
+    /**
+     * It runs, but some weights are read from storage again for each token, which is slow.
+     */
+    FROM_STORAGE,
+    /**
+     * It does not fit: loading is refused.
+     */
+    NO,
+    /**
+     * This system does not tell how much memory there is.
+     */
+    UNKNOWN;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFit: FfiConverterRustBuffer<Fit> {
+    override fun read(buf: ByteBuffer) = try {
+        Fit.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: Fit) = 4UL
+
+    override fun write(value: Fit, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }
@@ -4397,6 +5256,21 @@ sealed class Notice {
     
     
     /**
+     * The context window is full: the oldest turns are no longer sent to the model.
+     */
+    data class TurnsDropped(
+        /**
+         * How many turns more than before.
+         */
+        val `turns`: kotlin.ULong) : Notice()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
      * Another one, in words.
      */
     data class Other(
@@ -4431,7 +5305,10 @@ public object FfiConverterTypeNotice : FfiConverterRustBuffer<Notice>{
                 FfiConverterString.read(buf),
                 )
             2 -> Notice.NoChatTemplate
-            3 -> Notice.Other(
+            3 -> Notice.TurnsDropped(
+                FfiConverterULong.read(buf),
+                )
+            4 -> Notice.Other(
                 FfiConverterString.read(buf),
                 )
             else -> throw RuntimeException("invalid enum value, something is very wrong!!")
@@ -4450,6 +5327,13 @@ public object FfiConverterTypeNotice : FfiConverterRustBuffer<Notice>{
             // Add the size for the Int that specifies the variant plus the size needed for all fields
             (
                 4UL
+            )
+        }
+        is Notice.TurnsDropped -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterULong.allocationSize(value.`turns`)
             )
         }
         is Notice.Other -> {
@@ -4472,9 +5356,159 @@ public object FfiConverterTypeNotice : FfiConverterRustBuffer<Notice>{
                 buf.putInt(2)
                 Unit
             }
-            is Notice.Other -> {
+            is Notice.TurnsDropped -> {
                 buf.putInt(3)
+                FfiConverterULong.write(value.`turns`, buf)
+                Unit
+            }
+            is Notice.Other -> {
+                buf.putInt(4)
                 FfiConverterString.write(value.`message`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * What an answer must look like: the model cannot write anything else.
+ */
+sealed class OutputFormat {
+    
+    /**
+     * A JSON object or array, of any content.
+     */
+    object Json : OutputFormat()
+    
+    
+    /**
+     * JSON that is valid under a JSON Schema.
+     */
+    data class JsonSchema(
+        /**
+         * The schema, as JSON text.
+         */
+        val `schemaJson`: kotlin.String) : OutputFormat()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Text that matches a regular expression as a whole.
+     */
+    data class Regex(
+        /**
+         * The expression, without look-around and back-references.
+         */
+        val `pattern`: kotlin.String) : OutputFormat()
+        
+    {
+        
+
+        companion object
+    }
+    
+    /**
+     * Text that a context-free grammar generates.
+     */
+    data class Lark(
+        /**
+         * The grammar in Lark's syntax; it begins at `start`.
+         */
+        val `grammar`: kotlin.String) : OutputFormat()
+        
+    {
+        
+
+        companion object
+    }
+    
+
+    
+
+    
+    
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeOutputFormat : FfiConverterRustBuffer<OutputFormat>{
+    override fun read(buf: ByteBuffer): OutputFormat {
+        return when(buf.getInt()) {
+            1 -> OutputFormat.Json
+            2 -> OutputFormat.JsonSchema(
+                FfiConverterString.read(buf),
+                )
+            3 -> OutputFormat.Regex(
+                FfiConverterString.read(buf),
+                )
+            4 -> OutputFormat.Lark(
+                FfiConverterString.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: OutputFormat): ULong = when(value) {
+        is OutputFormat.Json -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+            )
+        }
+        is OutputFormat.JsonSchema -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`schemaJson`)
+            )
+        }
+        is OutputFormat.Regex -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`pattern`)
+            )
+        }
+        is OutputFormat.Lark -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterString.allocationSize(value.`grammar`)
+            )
+        }
+    }
+
+    override fun write(value: OutputFormat, buf: ByteBuffer) {
+        when(value) {
+            is OutputFormat.Json -> {
+                buf.putInt(1)
+                Unit
+            }
+            is OutputFormat.JsonSchema -> {
+                buf.putInt(2)
+                FfiConverterString.write(value.`schemaJson`, buf)
+                Unit
+            }
+            is OutputFormat.Regex -> {
+                buf.putInt(3)
+                FfiConverterString.write(value.`pattern`, buf)
+                Unit
+            }
+            is OutputFormat.Lark -> {
+                buf.putInt(4)
+                FfiConverterString.write(value.`grammar`, buf)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
@@ -4653,6 +5687,25 @@ sealed class PocketException: kotlin.Exception() {
     }
     
     /**
+     * A saved session cannot be written or restored.
+     */
+    class SessionFile(
+        
+        /**
+         * What is wrong, for an app to act on.
+         */
+        val `fault`: SessionFault, 
+        
+        /**
+         * Where, or what was found instead.
+         */
+        val `detail`: kotlin.String
+        ) : PocketException() {
+        override val message
+            get() = "fault=${ `fault` }, detail=${ `detail` }"
+    }
+    
+    /**
      * The session is already generating.
      */
     class Busy(
@@ -4787,17 +5840,21 @@ public object FfiConverterTypePocketError : FfiConverterRustBuffer<PocketExcepti
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            10 -> PocketException.Busy()
-            11 -> PocketException.DeviceUnavailable(
+            10 -> PocketException.SessionFile(
+                FfiConverterTypeSessionFault.read(buf),
+                FfiConverterString.read(buf),
+                )
+            11 -> PocketException.Busy()
+            12 -> PocketException.DeviceUnavailable(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            12 -> PocketException.DeviceLost(
+            13 -> PocketException.DeviceLost(
                 FfiConverterString.read(buf),
                 )
-            13 -> PocketException.Closed()
-            14 -> PocketException.Cancelled()
-            15 -> PocketException.Internal(
+            14 -> PocketException.Closed()
+            15 -> PocketException.Cancelled()
+            16 -> PocketException.Internal(
                 FfiConverterString.read(buf),
                 )
             else -> throw RuntimeException("invalid error enum value, something is very wrong!!")
@@ -4856,6 +5913,12 @@ public object FfiConverterTypePocketError : FfiConverterRustBuffer<PocketExcepti
                 4UL
                 + FfiConverterString.allocationSize(value.`name`)
                 + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is PocketException.SessionFile -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterTypeSessionFault.allocationSize(value.`fault`)
+                + FfiConverterString.allocationSize(value.`detail`)
             )
             is PocketException.Busy -> (
                 // Add the size for the Int that specifies the variant plus the size needed for all fields
@@ -4941,31 +6004,37 @@ public object FfiConverterTypePocketError : FfiConverterRustBuffer<PocketExcepti
                 FfiConverterString.write(value.`reason`, buf)
                 Unit
             }
-            is PocketException.Busy -> {
+            is PocketException.SessionFile -> {
                 buf.putInt(10)
+                FfiConverterTypeSessionFault.write(value.`fault`, buf)
+                FfiConverterString.write(value.`detail`, buf)
+                Unit
+            }
+            is PocketException.Busy -> {
+                buf.putInt(11)
                 Unit
             }
             is PocketException.DeviceUnavailable -> {
-                buf.putInt(11)
+                buf.putInt(12)
                 FfiConverterString.write(value.`device`, buf)
                 FfiConverterString.write(value.`reason`, buf)
                 Unit
             }
             is PocketException.DeviceLost -> {
-                buf.putInt(12)
+                buf.putInt(13)
                 FfiConverterString.write(value.`reason`, buf)
                 Unit
             }
             is PocketException.Closed -> {
-                buf.putInt(13)
-                Unit
-            }
-            is PocketException.Cancelled -> {
                 buf.putInt(14)
                 Unit
             }
-            is PocketException.Internal -> {
+            is PocketException.Cancelled -> {
                 buf.putInt(15)
+                Unit
+            }
+            is PocketException.Internal -> {
+                buf.putInt(16)
                 FfiConverterString.write(value.`reason`, buf)
                 Unit
             }
@@ -5105,6 +6174,85 @@ public object FfiConverterTypeRole : FfiConverterRustBuffer<Role>{
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * What is wrong with a saved session.
+ */
+
+enum class SessionFault {
+    
+    /**
+     * The file is not there or cannot be read.
+     */
+    UNREADABLE,
+    /**
+     * The file could not be written; what was there before still is.
+     */
+    UNWRITABLE,
+    /**
+     * The file is something else.
+     */
+    NOT_A_SESSION,
+    /**
+     * A later version of this library wrote it.
+     */
+    OTHER_VERSION,
+    /**
+     * The end of the file is missing.
+     */
+    TRUNCATED,
+    /**
+     * The file is not what was written.
+     */
+    DAMAGED,
+    /**
+     * The file is encrypted, and no key was given.
+     */
+    KEY_MISSING,
+    /**
+     * The file is encrypted with another key.
+     */
+    WRONG_KEY,
+    /**
+     * A key was given, and the file is not encrypted.
+     */
+    NOT_ENCRYPTED,
+    /**
+     * Another model's session.
+     */
+    OTHER_MODEL,
+    /**
+     * The same model, with another chat template.
+     */
+    OTHER_TEMPLATE;
+
+    
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSessionFault: FfiConverterRustBuffer<SessionFault> {
+    override fun read(buf: ByteBuffer) = try {
+        SessionFault.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: SessionFault) = 4UL
+
+    override fun write(value: SessionFault, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
     }
 }
 
@@ -5384,6 +6532,38 @@ public object FfiConverterOptionalString: FfiConverterRustBuffer<kotlin.String?>
 /**
  * @suppress
  */
+public object FfiConverterOptionalByteArray: FfiConverterRustBuffer<kotlin.ByteArray?> {
+    override fun read(buf: ByteBuffer): kotlin.ByteArray? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterByteArray.read(buf)
+    }
+
+    override fun allocationSize(value: kotlin.ByteArray?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterByteArray.allocationSize(value)
+        }
+    }
+
+    override fun write(value: kotlin.ByteArray?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterByteArray.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeLoadTask: FfiConverterRustBuffer<LoadTask?> {
     override fun read(buf: ByteBuffer): LoadTask? {
         if (buf.get().toInt() == 0) {
@@ -5448,6 +6628,70 @@ public object FfiConverterOptionalTypeLogSink: FfiConverterRustBuffer<LogSink?> 
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeSuggestion: FfiConverterRustBuffer<Suggestion?> {
+    override fun read(buf: ByteBuffer): Suggestion? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeSuggestion.read(buf)
+    }
+
+    override fun allocationSize(value: Suggestion?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeSuggestion.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Suggestion?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeSuggestion.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeContextPolicy: FfiConverterRustBuffer<ContextPolicy?> {
+    override fun read(buf: ByteBuffer): ContextPolicy? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeContextPolicy.read(buf)
+    }
+
+    override fun allocationSize(value: ContextPolicy?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeContextPolicy.allocationSize(value)
+        }
+    }
+
+    override fun write(value: ContextPolicy?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeContextPolicy.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeDeviceChoice: FfiConverterRustBuffer<DeviceChoice?> {
     override fun read(buf: ByteBuffer): DeviceChoice? {
         if (buf.get().toInt() == 0) {
@@ -5502,6 +6746,38 @@ public object FfiConverterOptionalTypeKvType: FfiConverterRustBuffer<KvType?> {
         } else {
             buf.put(1)
             FfiConverterTypeKvType.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeOutputFormat: FfiConverterRustBuffer<OutputFormat?> {
+    override fun read(buf: ByteBuffer): OutputFormat? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeOutputFormat.read(buf)
+    }
+
+    override fun allocationSize(value: OutputFormat?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeOutputFormat.allocationSize(value)
+        }
+    }
+
+    override fun write(value: OutputFormat?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeOutputFormat.write(value, buf)
         }
     }
 }
@@ -5618,6 +6894,34 @@ public object FfiConverterSequenceTypeToolCall: FfiConverterRustBuffer<List<Tool
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeToolCall.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterSequenceTypeToolSpec: FfiConverterRustBuffer<List<ToolSpec>> {
+    override fun read(buf: ByteBuffer): List<ToolSpec> {
+        val len = buf.getInt()
+        return List<ToolSpec>(len) {
+            FfiConverterTypeToolSpec.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<ToolSpec>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeToolSpec.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<ToolSpec>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeToolSpec.write(it, buf)
         }
     }
 }
@@ -5769,5 +7073,28 @@ public object FfiConverterMapUIntFloat: FfiConverterRustBuffer<Map<kotlin.UInt, 
 }
     
     
+
+        /**
+         * What the GGUF file at `path` will need, from its header alone: nothing is loaded.
+         *
+         * # Errors
+         * Those of a load that the header shows; too little memory is no error here.
+         */
+    @Throws(PocketException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+     suspend fun `planModel`(`path`: kotlin.String, `options`: LoadOptions) : Plan {
+        return uniffiRustCallAsync(
+        UniffiLib.uniffi_pocketlm_ffi_fn_func_plan_model(
+        FfiConverterString.lower(`path`),
+        FfiConverterTypeLoadOptions.lower(`options`),),
+        { future, callback, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_pocketlm_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_pocketlm_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypePlan.lift(it) },
+        // Error FFI converter
+        PocketException.ErrorHandler,
+    )
+    }
 
 
