@@ -10,18 +10,27 @@ public struct GenerateOptions: Sendable, Hashable {
     public var stop: [String]
     /// Whether tokens are guessed ahead.
     public var speculation: Speculation
+    /// What the answer must look like; `nil` for anything.
+    public var format: OutputFormat?
+    /// Tokens of thinking after which a reasoning model has to answer; 0 lets it not think at all, and
+    /// `nil` as long as it likes.
+    public var reasoningBudget: Int?
 
     /// Options of an answer.
     public init(
         sample: SampleOptions = SampleOptions(),
         maxTokens: Int? = nil,
         stop: [String] = [],
-        speculation: Speculation = .auto
+        speculation: Speculation = .auto,
+        format: OutputFormat? = nil,
+        reasoningBudget: Int? = nil
     ) {
         self.sample = sample
         self.maxTokens = maxTokens
         self.stop = stop
         self.speculation = speculation
+        self.format = format
+        self.reasoningBudget = reasoningBudget
     }
 
     /// Always the likeliest token: the same answer every time.
@@ -35,7 +44,9 @@ public struct GenerateOptions: Sendable, Hashable {
                 sample: try sample.foreign,
                 maxTokens: try maxTokens.map { try count($0, "max_tokens") },
                 stop: stop,
-                speculation: speculation.foreign)
+                speculation: speculation.foreign,
+                format: format?.foreign,
+                reasoningBudget: try reasoningBudget.map { try count($0, "reasoning_budget") })
         }
     }
 }

@@ -70,6 +70,14 @@ extension LoadOptions.Device {
 }
 
 extension LoadOptions.CacheType {
+    init(_ type: PocketLMInternal.KvType) {
+        switch type {
+        case .f16: self = .f16
+        case .q80: self = .q8
+        case .f32: self = .f32
+        }
+    }
+
     var foreign: PocketLMInternal.KvType {
         switch self {
         case .f16: .f16

@@ -84,17 +84,66 @@ public final class LocalModel: Sendable {
         return LocalModel(raw)
     }
 
-    /// Starts a conversation.
+    /// What a model will need, from its file's header alone: nothing is loaded.
+    ///
+    /// - Throws: Those errors of ``load(_:options:progress:)`` that the header shows. Too little memory
+    ///   is none here.
+    public static func plan(
+        _ file: URL, options: LoadOptions = LoadOptions()
+    ) async throws -> ModelPlan {
+        let path = try path(of: file)
+        return try await awaited {
+            ModelPlan(try await planModel(path: path, options: try options.foreign))
+        }
+    }
+
+    /// Starts a conversation, with instructions and tools if there are any.
     ///
     /// - Parameters:
     ///   - instructions: The system message.
+    ///   - tools: What the model may call.
+    /// - Throws: What ``session(options:)`` throws.
+    public func session(
+        instructions: String? = nil, tools: [ModelTool] = []
+    ) throws -> ModelSession {
+        try session(options: SessionOptions(instructions: instructions, tools: tools))
+    }
+
+    /// Starts a conversation.
+    ///
     /// - Throws: ``PocketError/insufficientMemory(needed:available:)`` when its cache does not fit,
-    ///   ``PocketError/closed``.
-    public func session(instructions: String? = nil) throws -> ModelSession {
+    ///   ``PocketError/invalidArgument(name:reason:)`` for tools that cannot be, ``PocketError/closed``.
+    public func session(options: SessionOptions) throws -> ModelSession {
         try translated {
-            let options = PocketLMInternal.SessionOptions(instructions: instructions)
-            return ModelSession(try raw.session(options: options), model: self)
+            let session = try raw.session(options: try options.foreign)
+            return ModelSession(session, model: self, tools: options.tools)
         }
+    }
+
+    /// The conversation that ``ModelSession/save(to:key:)`` wrote.
+    ///
+    /// - Parameters:
+    ///   - file: Where it is.
+    ///   - key: The key of 32 bytes that it was encrypted with, if it was.
+    ///   - options: What a file cannot hold. Instructions take the place of the saved ones.
+    /// - Throws: ``PocketError/sessionFile(_:detail:)`` saying what is wrong with the file or the key,
+    ///   ``PocketError/invalidArgument(name:reason:)``, ``PocketError/closed``.
+    public func restore(
+        from file: URL, key: Data? = nil, options: SessionOptions = SessionOptions()
+    ) async throws -> ModelSession {
+        let path = try Self.path(of: file)
+        let session = try await awaited {
+            try await raw.restore(path: path, key: key, options: try options.foreign)
+        }
+        return ModelSession(session, model: self, tools: options.tools)
+    }
+
+    /// Does now what the first answer would wait for: reads the weights into memory where they fit,
+    /// and on a GPU compiles the kernels.
+    ///
+    /// - Throws: ``PocketError/closed``, ``PocketError/deviceLost(reason:)``.
+    public func prewarm() async throws {
+        try await awaited { try await raw.prewarm() }
     }
 
     /// Closes the model for good and frees what it holds: answers in progress are stopped and waited

@@ -58,6 +58,8 @@ public enum Notice: Sendable, Hashable {
     case deviceFallback(reason: String)
     /// The file has no chat template: prompts are sent as plain text, and answers may be poor.
     case noChatTemplate
+    /// The context window is full: this many turns more than before are no longer sent to the model.
+    case turnsDropped(turns: Int)
     /// Another one, in words.
     case other(message: String)
 
@@ -65,6 +67,7 @@ public enum Notice: Sendable, Hashable {
         switch notice {
         case .deviceFallback(let reason): self = .deviceFallback(reason: reason)
         case .noChatTemplate: self = .noChatTemplate
+        case .turnsDropped(let turns): self = .turnsDropped(turns: Int(clamping: turns))
         case .other(let message): self = .other(message: message)
         }
     }

@@ -12,10 +12,12 @@ public final class ModelSession: Sendable {
 
     let raw: PocketLMInternal.ModelSession
     let turns = Turns()
+    private let tools: [ModelTool]
 
-    init(_ raw: PocketLMInternal.ModelSession, model: LocalModel) {
+    init(_ raw: PocketLMInternal.ModelSession, model: LocalModel, tools: [ModelTool]) {
         self.raw = raw
         self.model = model
+        self.tools = tools
     }
 
     /// Answers a message, and returns the whole answer.
@@ -52,7 +54,23 @@ public final class ModelSession: Sendable {
     public func stream(
         _ prompt: String, options: GenerateOptions = GenerateOptions()
     ) -> ResponseStream {
-        ResponseStream(session: self, prompt: prompt, options: options)
+        ResponseStream(tools: tools, turns: turns) { [raw] in
+            try raw.stream(prompt: prompt, options: try options.foreign)
+        }
+    }
+
+    /// Writes what belongs between two texts, for suggestions as somebody types. A completion that is
+    /// still in progress is cancelled first. The conversation takes no part in it, and may go on
+    /// meanwhile.
+    ///
+    /// - Returns: The events; iterating throws ``PocketError/unsupportedModel(what:)`` for a model that
+    ///   was not made for that, and what ``stream(_:options:)`` throws.
+    public func complete(
+        between prefix: String, and suffix: String, options: GenerateOptions = GenerateOptions()
+    ) -> ResponseStream {
+        ResponseStream(tools: [], turns: Turns()) { [raw] in
+            try await raw.complete(prefix: prefix, suffix: suffix, options: try options.foreign)
+        }
     }
 
     /// Stops the answer in progress, if there is one, within one token: its last event is
@@ -76,6 +94,47 @@ public final class ModelSession: Sendable {
     /// - Throws: ``PocketError/closed``.
     public func tokenCount(of text: String) async throws -> Int {
         try await awaited { Int(clamping: try await raw.tokenCount(text: text)) }
+    }
+
+    /// How many tokens of the context window the conversation takes so far.
+    ///
+    /// - Throws: ``PocketError/busy`` while an answer is made, ``PocketError/closed``.
+    public func transcriptTokens() async throws -> Int {
+        await turns.settle()
+        return try await awaited { Int(clamping: try await raw.transcriptTokens()) }
+    }
+
+    /// A conversation that begins as this one is now; what both have said is computed once.
+    ///
+    /// - Throws: ``PocketError/busy`` while an answer is made,
+    ///   ``PocketError/insufficientMemory(needed:available:)``, ``PocketError/closed``.
+    public func fork() async throws -> ModelSession {
+        await turns.settle()
+        let fork = try await awaited { try await raw.fork() }
+        return ModelSession(fork, model: model, tools: tools)
+    }
+
+    /// Forgets the newest turns, so that this many remain.
+    ///
+    /// - Throws: ``PocketError/invalidArgument(name:reason:)`` when there are not that many,
+    ///   ``PocketError/busy`` while an answer is made, ``PocketError/closed``.
+    public func rewind(to turnsToKeep: Int) async throws {
+        await turns.settle()
+        try translated { try raw.rewind(turnsToKeep: try count(turnsToKeep, "turns_to_keep")) }
+    }
+
+    /// Saves the conversation to a file, which is replaced in one step.
+    ///
+    /// - Parameters:
+    ///   - file: Where to; ``LocalModel/restore(from:key:options:)`` reads it.
+    ///   - key: 32 bytes to encrypt it with, such as from the keychain.
+    /// - Throws: ``PocketError/sessionFile(_:detail:)`` when the file cannot be written,
+    ///   ``PocketError/invalidArgument(name:reason:)`` for the key, ``PocketError/busy`` while an answer
+    ///   is made, ``PocketError/closed``.
+    public func save(to file: URL, key: Data? = nil) async throws {
+        let path = try LocalModel.path(of: file)
+        await turns.settle()
+        try await awaited { try await raw.save(path: path, key: key) }
     }
 
     /// Closes the session for good: the answer in progress is stopped and waited for. What is called

@@ -25,6 +25,8 @@ public enum PocketError: Error, Sendable, Hashable {
     case schemaUnsupported(path: String)
     /// A tool of the app failed.
     case toolFailed(name: String, reason: String)
+    /// A saved session cannot be written or restored: why, and where or what was found instead.
+    case sessionFile(SessionFault, detail: String)
     /// The session is already generating.
     case busy
     /// The requested compute device cannot be used here.
@@ -67,6 +69,8 @@ extension PocketError {
             PocketError.invalidArgument(name: name, reason: reason)
         case .SchemaUnsupported(let path): PocketError.schemaUnsupported(path: path)
         case .ToolFailed(let name, let reason): PocketError.toolFailed(name: name, reason: reason)
+        case .SessionFile(let fault, let detail):
+            PocketError.sessionFile(SessionFault(fault), detail: detail)
         case .Busy: PocketError.busy
         case .DeviceUnavailable(let device, let reason):
             PocketError.deviceUnavailable(device: device, reason: reason)
@@ -91,6 +95,8 @@ extension PocketError {
         case .invalidArgument(let name, let reason): .InvalidArgument(name: name, reason: reason)
         case .schemaUnsupported(let path): .SchemaUnsupported(path: path)
         case .toolFailed(let name, let reason): .ToolFailed(name: name, reason: reason)
+        case .sessionFile(let fault, let detail):
+            .SessionFile(fault: fault.foreign, detail: detail)
         case .busy: .Busy
         case .deviceUnavailable(let device, let reason):
             .DeviceUnavailable(device: device, reason: reason)

@@ -14,7 +14,7 @@ public struct Response: Sendable, Hashable {
         switch event {
         case .text(let delta): text += delta
         case .reasoning(let delta): reasoning += delta
-        case .notice: break
+        case .toolCall, .toolResult, .notice: break
         case .done(let finish, let usage): (self.finish, self.usage) = (finish, usage)
         }
     }

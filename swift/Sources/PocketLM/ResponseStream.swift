@@ -1,3 +1,4 @@
+import Foundation
 internal import PocketLMInternal
 
 /// The events of one answer, in order, as the model makes them; ends after
@@ -8,13 +9,16 @@ public struct ResponseStream: AsyncSequence, Sendable {
     /// What is iterated.
     public typealias Element = Event
 
-    let session: ModelSession
-    let prompt: String
-    let options: GenerateOptions
+    /// Begins an answer.
+    typealias Begin = @Sendable () async throws -> PocketLMInternal.ResponseStream
+
+    let tools: [ModelTool]
+    let turns: Turns
+    let begin: Begin
 
     /// An iterator, which stops the answer when it is let go.
     public func makeAsyncIterator() -> Iterator {
-        Iterator(pump: Pump(session: session, prompt: prompt, options: options))
+        Iterator(pump: Pump(tools: tools, turns: turns, begin: begin))
     }
 
     /// Takes the events of one answer.
@@ -31,7 +35,8 @@ public struct ResponseStream: AsyncSequence, Sendable {
     }
 }
 
-/// Pulls the events of one answer over the border, in batches, and hands them out one by one.
+/// Pulls the events of one answer over the border, in batches, hands them out one by one, and runs the
+/// tools that the answer waits for.
 actor Pump {
     private enum State {
         case idle
@@ -39,50 +44,57 @@ actor Pump {
         case ended
     }
 
-    private let session: ModelSession
-    private let prompt: String
-    private let options: GenerateOptions
+    private let tools: [ModelTool]
+    private let turns: Turns
+    private let begin: ResponseStream.Begin
     private var state = State.idle
     /// Events that have arrived, the next one last.
     private var waiting: [Event] = []
+    /// Tools that run, or have run.
+    private var calls: [Task<Void, Never>] = []
 
-    init(session: ModelSession, prompt: String, options: GenerateOptions) {
-        self.session = session
-        self.prompt = prompt
-        self.options = options
+    init(tools: [ModelTool], turns: Turns, begin: @escaping ResponseStream.Begin) {
+        self.tools = tools
+        self.turns = turns
+        self.begin = begin
     }
 
     deinit {
         // The loop was left: the answer stops, and the session's next turn waits for that.
+        for call in calls { call.cancel() }
         if case .running(let stream) = state {
             stream.cancel()
-            session.turns.abandon(stream)
+            turns.abandon(stream)
         }
     }
 
     func next() async throws -> Event? {
         do {
             try Task.checkCancellation()
-            if let event = waiting.popLast() {
-                return event
-            }
-            guard let stream = try await running() else {
-                return nil
-            }
-            let batch = try await awaited {
-                try await withTaskCancellationHandler {
-                    try await stream.nextBatch()
-                } onCancel: {
-                    stream.cancel()
+            while waiting.isEmpty {
+                guard let stream = try await running() else {
+                    return nil
                 }
+                let batch = try await awaited {
+                    try await withTaskCancellationHandler {
+                        try await stream.nextBatch()
+                    } onCancel: {
+                        stream.cancel()
+                    }
+                }
+                try Task.checkCancellation()
+                if batch.isEmpty {
+                    state = .ended
+                    // Those of an answer that the session stopped.
+                    for call in calls { call.cancel() }
+                    return nil
+                }
+                for case .toolNeeded(let call) in batch {
+                    calls.append(Self.run(ToolCall(call), of: tools, for: stream))
+                }
+                waiting = batch.reversed().compactMap(Event.init)
             }
-            try Task.checkCancellation()
-            waiting = batch.reversed().map(Event.init)
-            guard let event = waiting.popLast() else {
-                state = .ended
-                return nil
-            }
-            return event
+            return waiting.popLast()
         } catch {
             await end()
             // A task that was cancelled sees that, whatever the library made of it.
@@ -98,23 +110,42 @@ actor Pump {
         case .ended:
             return nil
         case .idle:
-            await session.turns.settle()
+            await turns.settle()
             try Task.checkCancellation()
-            let stream = try translated {
-                try session.raw.stream(prompt: prompt, options: try options.foreign)
-            }
+            let stream = try await awaited(begin)
             state = .running(stream)
             return stream
         }
     }
 
-    /// Stops the answer and waits until the session is free.
+    /// Stops the answer, and waits until its tools have ended and the session is free.
     private func end() async {
         waiting = []
+        for call in calls { call.cancel() }
         if case .running(let stream) = state {
             stream.cancel()
             await stream.join()
         }
-        state = .ended
+        for call in calls { await call.value }
+        (state, calls) = (.ended, [])
+    }
+
+    /// Runs a tool of the app, and tells the model what came of it.
+    private static func run(
+        _ call: ToolCall, of tools: [ModelTool], for stream: PocketLMInternal.ResponseStream
+    ) -> Task<Void, Never> {
+        Task {
+            do {
+                guard let tool = tools.first(where: { $0.name == call.name }) else {
+                    throw PocketError.toolFailed(name: call.name, reason: "there is no such tool")
+                }
+                let content = try await tool.run(call.arguments)
+                stream.answerTool(callId: call.id, content: content, isError: false)
+            } catch {
+                // Of an error without a text of its own Foundation knows no more than its number.
+                let reason = (error as? any LocalizedError)?.errorDescription ?? "\(error)"
+                stream.answerTool(callId: call.id, content: reason, isError: true)
+            }
+        }
     }
 }

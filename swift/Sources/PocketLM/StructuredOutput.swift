@@ -10,10 +10,7 @@
 ///     let river: String?
 /// }
 ///
-/// let schema = try City.schema.jsonText
-/// let prompt = "Describe Paris as JSON, by this schema: \(schema)"
-/// let answer = try await session.respond(to: prompt, options: .greedy())
-/// let city = try JSONDecoder().decode(City.self, from: Data(answer.text.utf8))
+/// let city = try await session.respond(to: "Describe Paris.", as: City.self).value
 /// ```
 ///
 /// Write ``schema-swift.type.property`` where descriptions or bounds help the model, or where the type

@@ -13,6 +13,7 @@ import Testing
         (.invalidArgument(name: "top_p", reason: "above 1"), ["top_p", "above 1"]),
         (.schemaUnsupported(path: "/a"), ["/a"]),
         (.toolFailed(name: "clock", reason: "stopped"), ["clock", "stopped"]),
+        (.sessionFile(.wrongKey, detail: "a file"), ["key", "a file"]),
         (.busy, ["busy"]),
         (.deviceUnavailable(device: "gpu", reason: "none"), ["gpu", "none"]),
         (.deviceLost(reason: "unplugged 🦙"), ["unplugged 🦙"]),

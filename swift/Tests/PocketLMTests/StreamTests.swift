@@ -111,6 +111,21 @@ import Testing
         #expect((drafted.usage?.acceptedTokens ?? 0) > 0)
     }
 
+    @Test func theBorderCostsLittle() async throws {
+        var first: Date?
+        var usage: Usage?
+        let stream = try await RealModel.session().stream(
+            "Write a long story about a llama.", options: .greedy(maxTokens: 100))
+        for try await event in stream {
+            if first == nil { first = Date() }
+            if case .done(_, let taken) = event { usage = taken }
+        }
+        let here = Date().timeIntervalSince(try #require(first))
+        let rust = try #require(usage).decodeTime
+        // At least 97 % of Rust's speed; a twentieth of a second is left to the scheduler.
+        #expect(here < rust / 0.97 + 0.05, "\(here) s here, \(rust) s in Rust")
+    }
+
     @Test func aForbiddenTokenIsNotSaid() async throws {
         let plain = try await RealModel.session().respond(to: "Say hello.", options: short)
         var options = short
