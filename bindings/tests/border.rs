@@ -219,7 +219,7 @@ fn text(events: &[Event]) -> String {
 fn a_tool_is_asked_for_after_its_call_and_answered_by_pull() {
     let session = with_tool();
     let events = events_with_tool(&session, "go", ("RESULT", false));
-    assert_eq!(text(&events), "See. It is so.");
+    assert_eq!(text(&events), "See.\n\nIt is so.");
     let at = |wanted: fn(&Event) -> bool| events.iter().position(wanted).expect("the event");
     let called = at(|event| matches!(event, Event::ToolCall { .. }));
     let needed = at(|event| matches!(event, Event::ToolNeeded { .. }));
@@ -235,7 +235,7 @@ fn a_tool_is_asked_for_after_its_call_and_answered_by_pull() {
     assert!(matches!(&events[returned], Event::ToolResult { content, .. } if content == "RESULT"));
 
     let failed = events_with_tool(&session, "go", ("no paper", true));
-    assert_eq!(text(&failed), "See. Sorry.");
+    assert_eq!(text(&failed), "See.\n\nSorry.");
     let told = r#"{"error":"no paper"}"#;
     let returned =
         |event: &&Event| matches!(event, Event::ToolResult { content, .. } if content == told);
@@ -278,11 +278,11 @@ fn a_fork_has_the_tools_and_a_waiting_tool_can_be_cancelled() {
     let fork = wait(session.fork()).expect("a fork");
     assert_eq!(
         text(&events_with_tool(&fork, "go", ("RESULT", false))),
-        "See. It is so."
+        "See.\n\nIt is so."
     );
     assert_eq!(
         text(&events_with_tool(&session, "go", ("RESULT", false))),
-        "See. It is so."
+        "See.\n\nIt is so."
     );
     fork.rewind(0).expect("nothing said");
     assert_eq!(fork.transcript().expect("a transcript"), []);
