@@ -72,7 +72,7 @@ pub fn write() -> Result<()> {
 /// Generates all bindings and compares them with those that are committed.
 ///
 /// # Errors
-/// When they differ, and as [`write`] does.
+/// When they differ, and as [`write()`] does.
 pub fn check_all() -> Result<()> {
     build_library()?;
     for language in LANGUAGES {
@@ -85,7 +85,7 @@ pub fn check_all() -> Result<()> {
 /// with those that are committed.
 ///
 /// # Errors
-/// When they differ, and as [`write`] does.
+/// When they differ, and as [`write()`] does.
 pub fn check(language: Language) -> Result<()> {
     let folder = generate(language)?;
     for (made, committed) in files(language, &folder) {

@@ -50,7 +50,7 @@ pub fn test(tally: &mut Tally) -> Result<()> {
 /// The step by itself.
 ///
 /// # Errors
-/// As [`test`].
+/// As [`test()`].
 pub fn alone() -> Result<()> {
     let mut tally = Tally::default();
     let result = test(&mut tally);

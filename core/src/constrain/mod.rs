@@ -9,8 +9,8 @@
 //!
 //! The grammar engine is `llguidance`: an Earley parser over lexemes that are matched by
 //! derivatives of regular expressions, walked along a trie of the vocabulary. What is here is the
-//! way in and out: the vocabulary ([`Vocabulary`](vocabulary::Vocabulary)), schemas checked and
-//! tightened before they are compiled ([`schema`]), where in a schema the fault lies ([`locate`]),
+//! way in and out: the vocabulary (`vocabulary`), schemas checked and
+//! tightened before they are compiled (`schema`), where in a schema the fault lies (`locate`),
 //! limits for what strangers write, and typed errors.
 //!
 //! # Forced tokens

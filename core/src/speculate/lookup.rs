@@ -16,7 +16,7 @@ const LONGEST: usize = 32;
 /// Earlier places that are compared, newest first.
 const PLACES: usize = 16;
 
-/// The text's tokens, with an index of where each run of [`SHORTEST`] of them occurred.
+/// The text's tokens, with an index of where each run of three of them occurred.
 #[derive(Debug, Default)]
 pub struct Lookup {
     tokens: Vec<u32>,
