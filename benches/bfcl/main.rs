@@ -23,8 +23,8 @@ use std::time::Instant;
 
 use pocketlm::chat::{ToolCall, ToolSpec};
 use pocketlm::{
-    FinishReason, FunctionTool, GenerateOptions, LoadOptions, LocalModel, PocketError,
-    SessionOptions, Tool,
+    DeviceChoice, FinishReason, FunctionTool, GenerateOptions, LoadOptions, LocalModel,
+    PocketError, SessionOptions, Tool, Usage,
 };
 use serde_json::{Value, json};
 
@@ -42,12 +42,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = format!("BFCL_v4_{set}.json");
     let items = lines(&Path::new(folder).join(&file))?;
     let answers = lines(&Path::new(folder).join("possible_answer").join(&file))?;
-    let model = LocalModel::load(model, LoadOptions::default())?;
+    let options = LoadOptions {
+        device: DeviceChoice::Cpu,
+        ..LoadOptions::default()
+    };
+    let model = LocalModel::load(model, options)?;
     let (mut right, mut called, mut run) = (0, 0, 0);
     let start = Instant::now();
     for item in items.iter().skip(from).take(count) {
         let answer = answers.iter().find(|answer| answer["id"] == item["id"]);
         let answer = answer.ok_or_else(|| format!("no answer to {}", item["id"]))?;
+        let began = Instant::now();
         let outcome = ask(&model, item)?;
         let verdict = match outcome.calls.as_slice() {
             [call] => matching::check(call, &item["function"], &answer["ground_truth"][0]),
@@ -64,6 +69,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             "calls": calls,
             "text": outcome.text,
             "finish": outcome.finish.to_string(),
+            "prompt_tokens": outcome.usage.prompt_tokens,
+            "generated_tokens": outcome.usage.generated_tokens,
+            "seconds": began.elapsed().as_secs_f64(),
         });
         println!("{line}");
     }
@@ -89,6 +97,7 @@ struct Answer {
     calls: Vec<ToolCall>,
     text: String,
     finish: FinishReason,
+    usage: Usage,
 }
 
 fn ask(model: &LocalModel, item: &Value) -> Result<Answer, Box<dyn Error>> {
@@ -110,6 +119,7 @@ fn ask(model: &LocalModel, item: &Value) -> Result<Answer, Box<dyn Error>> {
                 calls: Vec::new(),
                 text: String::new(),
                 finish: FinishReason::ContextFull,
+                usage: Usage::default(),
             });
         }
         other => other?,
@@ -120,6 +130,7 @@ fn ask(model: &LocalModel, item: &Value) -> Result<Answer, Box<dyn Error>> {
         calls: calls.collect(),
         text: response.text,
         finish: response.finish,
+        usage: response.usage,
     })
 }
 
