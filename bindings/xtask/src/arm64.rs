@@ -86,17 +86,6 @@ pub fn test(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// The step by itself, with a closing line.
-///
-/// # Errors
-/// As [`test()`] does.
-pub fn alone() -> Result<()> {
-    let mut tally = Tally::default();
-    let result = test(&mut tally);
-    println!("{}", tally.closing_line());
-    result
-}
-
 /// The variable by which cargo is told something about the target.
 fn for_target(what: &str) -> String {
     let target = TARGET.replace('-', "_").to_uppercase();

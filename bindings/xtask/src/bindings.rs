@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{cargo, succeed, target_folder, workspace};
+use crate::cargo::{build_workspace, built, cargo, library, succeed, target_folder, workspace};
 
 /// A language that bindings are generated for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Language {
 /// # Errors
 /// When the library or the generator does not build, or a file cannot be written.
 pub fn write() -> Result<()> {
-    build_library()?;
+    build_workspace()?;
     for language in LANGUAGES {
         let folder = generate(*language)?;
         for (made, committed) in files(*language, &folder) {
@@ -74,7 +74,7 @@ pub fn write() -> Result<()> {
 /// # Errors
 /// When they differ, and as [`write()`] does.
 pub fn check_all() -> Result<()> {
-    build_library()?;
+    build_workspace()?;
     for language in LANGUAGES {
         check(*language)?;
     }
@@ -101,29 +101,6 @@ pub fn check(language: Language) -> Result<()> {
     Ok(())
 }
 
-/// The folder of the library and programs that [`build_library`] makes.
-///
-/// # Errors
-/// When there is no home folder.
-pub fn library_folder() -> Result<PathBuf> {
-    Ok(target_folder()?.join("debug"))
-}
-
-/// Builds the library that apps load, and all programs, with the tests: alone they would need other
-/// features of their dependencies, and all of those would be compiled once more.
-///
-/// # Errors
-/// When the build fails.
-pub fn build_library() -> Result<()> {
-    succeed(&mut cargo(&[
-        "build",
-        "--workspace",
-        "--lib",
-        "--bins",
-        "--tests",
-    ])?)
-}
-
 /// Runs the generator, and returns the folder with what it made.
 fn generate(language: Language) -> Result<PathBuf> {
     let folder = target_folder()?.join("bindings").join(language.name());
@@ -131,8 +108,7 @@ fn generate(language: Language) -> Result<PathBuf> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    let library = library_folder()?.join(library_name());
-    ensure!(library.exists(), "{} is not built", library.display());
+    let library = library()?;
     // By itself, see its Cargo.toml.
     let build = [
         "build",
@@ -142,7 +118,7 @@ fn generate(language: Language) -> Result<PathBuf> {
         "bindgen",
     ];
     succeed(&mut cargo(&build)?)?;
-    let mut command = Command::new(library_folder()?.join("uniffi-bindgen"));
+    let mut command = Command::new(built()?.join("uniffi-bindgen"));
     command
         .current_dir(workspace())
         .args(["generate", "--no-format", "--metadata-no-deps"])
@@ -159,13 +135,4 @@ fn files(language: Language, folder: &Path) -> Vec<(PathBuf, PathBuf)> {
         .filter(|(of, _, _)| *of == language)
         .map(|(_, made, committed)| (folder.join(made), workspace().join(committed)))
         .collect()
-}
-
-/// The library's file name on this system.
-pub fn library_name() -> String {
-    format!(
-        "{}pocketlm_ffi{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    )
 }

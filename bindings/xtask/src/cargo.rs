@@ -1,5 +1,6 @@
 //! Running cargo on this workspace, and other programs.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_EXTENSION};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,6 +56,52 @@ pub fn cargo(arguments: &[&str]) -> Result<Command> {
         }
     }
     Ok(command)
+}
+
+/// Builds everything in the workspace, with the tests: a part alone would need other features of its
+/// dependencies, and all of those would be compiled once more.
+///
+/// # Errors
+/// When the build fails.
+pub fn build_workspace() -> Result<()> {
+    succeed(&mut cargo(&[
+        "build",
+        "--workspace",
+        "--lib",
+        "--bins",
+        "--tests",
+    ])?)
+}
+
+/// The folder of the libraries and programs that [`build_workspace`] makes.
+///
+/// # Errors
+/// When there is no home folder.
+pub fn built() -> Result<PathBuf> {
+    Ok(target_folder()?.join("debug"))
+}
+
+/// The command line program that [`build_workspace`] makes.
+///
+/// # Errors
+/// When there is no home folder.
+pub fn program() -> Result<PathBuf> {
+    Ok(built()?.join("pocketlm").with_extension(EXE_EXTENSION))
+}
+
+/// The library that apps load, as [`build_workspace`] makes it.
+///
+/// # Errors
+/// When it is not built.
+pub fn library() -> Result<PathBuf> {
+    let library = built()?.join(library_name());
+    ensure!(library.exists(), "{} is not built", library.display());
+    Ok(library)
+}
+
+/// The file name of the library that apps load, on this system.
+pub fn library_name() -> String {
+    format!("{DLL_PREFIX}pocketlm_ffi{DLL_SUFFIX}")
 }
 
 /// Shows a command, runs it to its end, and requires success.

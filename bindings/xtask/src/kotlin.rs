@@ -1,30 +1,27 @@
 //! The Kotlin package: its tests over the built library, and its Maven repository folder.
 //!
 //! ```text
-//! cargo test --workspace --no-run ─→ libpocketlm_ffi.so ─┬→ mvn: compile, JUnit tests ─→ jar, AAR, …
-//!                                                        │                                  ↓ deploy
-//!                                                        └── stripped ─→ in the jar   kotlin/target/repo
-//!                                                                                           ↓ resolve
-//!                                              examples/kotlin-cli, which chats with a real model
+//! cargo build ─→ libpocketlm_ffi.so ─┬→ mvn: compile, JUnit tests ─→ jar, AAR, …
+//!                                     │                                  ↓ deploy
+//!                                     └── stripped ─→ in the jar   kotlin/target/repo
+//!                                                                        ↓ resolve
+//!                           examples/kotlin-cli, which chats with a real model
 //! ```
 
-use std::env::consts::{ARCH, DLL_PREFIX, DLL_SUFFIX, EXE_EXTENSION, OS};
+use std::env::consts::{ARCH, OS};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{cargo, show, succeed, target_folder, works, workspace};
+use crate::cargo::{build_workspace, library, program, show, succeed, works, workspace};
 use crate::tally::Tally;
 use crate::{models, system};
 
 /// The name of the step.
 pub const STEP: &str = "Kotlin";
-
-/// The model that the tests and the example talk to.
-const MODEL: &str = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
 
 /// Runs the tests of the package, packs it for this machine, and lets the example use what was
 /// packed. Without Maven or a JDK, and no way to install them, the step is skipped with a word.
@@ -36,6 +33,7 @@ pub fn test(tally: &mut Tally) -> Result<()> {
         tally.skip(STEP, &reason.to_string());
         return Ok(());
     }
+    build_workspace()?;
     let library = library()?;
     let mut command = maven("kotlin", &["package"])?;
     command
@@ -45,17 +43,6 @@ pub fn test(tally: &mut Tally) -> Result<()> {
     run(tally, &mut command)?;
     package_with(&library)?;
     example(tally)
-}
-
-/// The step by itself.
-///
-/// # Errors
-/// As [`test()`].
-pub fn alone() -> Result<()> {
-    let mut tally = Tally::default();
-    let result = test(&mut tally);
-    println!("{}", tally.closing_line());
-    result
 }
 
 /// Packs a release into `kotlin/target/repo`, with the libraries found in `natives` (folders
@@ -113,7 +100,7 @@ fn example(tally: &mut Tally) -> Result<()> {
         ],
     )?)?;
     succeed(&mut maven("examples/kotlin-cli", &["-q", "package"])?)?;
-    let model = models::folder()?.join(MODEL);
+    let model = models::folder()?.join(models::CHAT_MODEL);
     if !model.exists() {
         tally.skip(STEP, "no model for the Kotlin example (cargo xtask models)");
         return Ok(());
@@ -146,32 +133,19 @@ fn example(tally: &mut Tally) -> Result<()> {
 /// Runs Maven's tests, counting and showing what is worth it.
 fn run(tally: &mut Tally, command: &mut Command) -> Result<()> {
     let text = show(command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run {text}"))?;
-    let output = child.stdout.take().context("no output to read")?;
     let mut totals = None;
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        if let Some(reason) = line.trim_start().strip_prefix("SKIPPED:") {
-            let skip = (STEP.to_string(), reason.trim().to_string());
-            if !tally.skips.contains(&skip) {
-                tally.skips.push(skip);
-            }
-        }
+    let result = tally.follow(command, |tally, line| {
+        tally.note_skip(STEP, line);
         // The last such line is the sum over all classes.
-        totals = Totals::read(&line).or(totals);
-        println!("{line}");
-    }
-    let status = child.wait()?;
+        totals = Totals::read(line).or(totals.take());
+        true
+    });
     if let Some(totals) = &totals {
         tally.passed += totals.run - totals.failed - totals.skipped;
         tally.failed += totals.failed;
         tally.ignored += totals.skipped;
     }
-    ensure!(status.success(), "`{text}` failed ({status})");
+    result.with_context(|| format!("`{text}`"))?;
     ensure!(totals.is_some(), "`{text}` ran no test");
     Ok(())
 }
@@ -211,23 +185,6 @@ fn maven(folder: &str, arguments: &[&str]) -> Result<Command> {
         .args(["-B", "-ntp"])
         .args(arguments);
     Ok(command)
-}
-
-/// The library as the tests of the workspace have it, which are built if they are not yet.
-fn library() -> Result<PathBuf> {
-    succeed(&mut cargo(&["test", "--workspace", "--no-run"])?)?;
-    let name = format!("{DLL_PREFIX}pocketlm_ffi{DLL_SUFFIX}");
-    let library = target_folder()?.join("debug").join("deps").join(name);
-    ensure!(library.exists(), "{} was not built", library.display());
-    Ok(library)
-}
-
-/// The command line program, whose answers the tests compare.
-fn program() -> Result<PathBuf> {
-    Ok(target_folder()?
-        .join("debug")
-        .join("pocketlm")
-        .with_extension(EXE_EXTENSION))
 }
 
 /// This machine in JNA's terms: the folder of a jar in which it looks for a library.

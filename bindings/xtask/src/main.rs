@@ -35,6 +35,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use tally::Tally;
+
 const USAGE: &str = "\
 usage: cargo xtask test [--quick | --full]
          format, lints, documentation, tests, ARM64 kernels under an emulator, dependencies;
@@ -88,8 +90,8 @@ fn run(args: &[String]) -> Result<bool> {
         ["test"] => test::run(Extent::Normal),
         ["test", "--quick"] => test::run(Extent::Quick),
         ["test", "--full"] => test::run(Extent::Full),
-        ["arm64"] => arm64::alone().map(|()| true),
-        ["kotlin"] => kotlin::alone().map(|()| true),
+        ["arm64"] => Tally::alone(arm64::test).map(|()| true),
+        ["kotlin"] => Tally::alone(kotlin::test).map(|()| true),
         ["kotlin", natives] => kotlin::package(natives).map(|()| true),
         ["swift"] => swift::alone().map(|()| true),
         ["bindings"] => bindings::write().map(|()| true),

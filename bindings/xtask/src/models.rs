@@ -1,14 +1,16 @@
 //! The real models that tests use.
 
-use std::env::consts::EXE_EXTENSION;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::Extent;
-use crate::cargo::{cache_folder, cargo, succeed, target_folder};
+use crate::cargo::{build_workspace, cache_folder, program, succeed};
 use crate::system;
+
+/// The file of the model that the packages' examples talk to.
+pub const CHAT_MODEL: &str = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
 
 /// Names in the command line program's catalogue.
 const SMALL: &[&str] = &["gemma-3-270m-q4_k_m", "qwen2.5-coder-0.5b-instruct-q4_k_m"];
@@ -33,14 +35,8 @@ pub fn folder() -> Result<PathBuf> {
 /// When the program does not build, or a model cannot be fetched.
 pub fn fetch(extent: Extent) -> Result<()> {
     system::pip()?;
-    // Built with the tests: alone, it would need other features of its dependencies, and all of them
-    // would be compiled once more.
-    succeed(&mut cargo(&["test", "--workspace", "--no-run"])?)?;
-    let program = target_folder()?
-        .join("debug")
-        .join("pocketlm")
-        .with_extension(EXE_EXTENSION);
-    let mut command = Command::new(program);
+    build_workspace()?;
+    let mut command = Command::new(program()?);
     command
         .arg("download")
         .env("POCKETLM_MODELS", folder()?)

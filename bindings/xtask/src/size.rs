@@ -6,8 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bindings;
-use crate::cargo::{cargo, succeed, target_folder};
+use crate::cargo::{self, cargo, succeed, target_folder};
 
 /// A way to build the library, its features, and the most that it may weigh in bytes.
 const VARIANTS: &[(&str, &[&str], u64)] = &[
@@ -54,7 +53,7 @@ fn library_name(target: Option<&str>) -> String {
         Some(target) if target.contains("-apple-") => "libpocketlm_ffi.a".to_string(),
         Some(target) if target.contains("-windows-") => "pocketlm_ffi.dll".to_string(),
         Some(_) => "libpocketlm_ffi.so".to_string(),
-        None => bindings::library_name(),
+        None => cargo::library_name(),
     }
 }
 

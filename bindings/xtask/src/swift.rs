@@ -9,16 +9,13 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::bindings::{self, Language};
-use crate::cargo::{show, succeed, target_folder, workspace};
+use crate::cargo::{build_workspace, built, program, show, succeed, target_folder, workspace};
 use crate::swift_toolchain::Toolchain;
 use crate::tally::Tally;
 use crate::{Extent, models, snippets};
 
 /// The step's name in the summary.
 pub const STEP: &str = "Swift";
-
-/// The model that the example talks to.
-const MODEL: &str = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
 
 /// What it is asked, always with the likeliest answer.
 const PROMPT: &str = "What is the capital of France? Answer with one word.";
@@ -45,8 +42,6 @@ pub fn test(tally: &mut Tally) -> Result<()> {
             return Ok(());
         }
     }
-    bindings::build_library()?;
-    bindings::check(Language::Swift)?;
     let package = Package::new(toolchain)?;
     package.test(tally)?;
     package.example()?;
@@ -60,10 +55,9 @@ pub fn test(tally: &mut Tally) -> Result<()> {
 /// As [`test()`] does.
 pub fn alone() -> Result<()> {
     models::fetch(Extent::Normal)?;
-    let mut tally = Tally::default();
-    let result = test(&mut tally);
-    println!("{}", tally.closing_line());
-    result
+    build_workspace()?;
+    bindings::check(Language::Swift)?;
+    Tally::alone(test)
 }
 
 /// The package with what it is built by.
@@ -84,7 +78,7 @@ impl Package {
             toolchain,
             workspace: workspace(),
             build,
-            libraries: bindings::library_folder()?,
+            libraries: built()?,
             models: models::folder()?,
         })
     }
@@ -102,7 +96,7 @@ impl Package {
             target.as_path(),
             self.models.as_path(),
         ];
-        let program = self.libraries.join("pocketlm");
+        let program = program()?;
         let variables: [(&str, OsString); 3] = [
             ("POCKETLM_LIBRARY", self.libraries.clone().into()),
             ("POCKETLM_MODELS", self.models.clone().into()),
@@ -128,16 +122,16 @@ impl Package {
 
     /// The example, a program of another package, asks the model what the command line program asks.
     fn example(&self) -> Result<()> {
-        let model = self.models.join(MODEL);
+        let model = self.models.join(models::CHAT_MODEL);
         if !model.exists() {
-            println!("SKIPPED: the example needs {MODEL}");
+            println!("SKIPPED: the example needs {}", models::CHAT_MODEL);
             return Ok(());
         }
         let model = model.to_str().context("a path of text")?;
         let folder = self.workspace.join("examples").join("swift-cli");
         let arguments = ["pocketlm-swift", "--greedy", model, PROMPT];
         let answer = output(&mut self.swift("run", &folder, &arguments)?)?;
-        let mut program = Command::new(self.libraries.join("pocketlm"));
+        let mut program = Command::new(program()?);
         program.args(["--device", "cpu", "run", "--greedy", model, PROMPT]);
         let expected = output(&mut program)?;
         ensure!(

@@ -40,11 +40,25 @@ impl Tally {
         self.follow(command, Self::read_swift)
     }
 
+    /// Runs a step by itself, with a closing line.
+    ///
+    /// # Errors
+    /// As the step does.
+    pub fn alone(step: fn(&mut Self) -> Result<()>) -> Result<()> {
+        let mut tally = Self::default();
+        let result = step(&mut tally);
+        println!("{}", tally.closing_line());
+        result
+    }
+
     /// Runs a command, lets `read` see its lines, and shows those for which that says so.
-    fn follow(
+    ///
+    /// # Errors
+    /// When it cannot be started or fails; all its lines have been read then.
+    pub fn follow(
         &mut self,
         command: &mut Command,
-        read: impl Fn(&mut Self, &str) -> bool,
+        mut read: impl FnMut(&mut Self, &str) -> bool,
     ) -> Result<()> {
         let mut child = command
             .stdout(Stdio::piped())
@@ -89,7 +103,6 @@ impl Tally {
             self.ignored += 1;
             let name = name.split('(').next().unwrap_or(name).to_string();
             let reason = reason.trim_matches([':', ' ', '"', '.']).to_string();
-            println!("SKIPPED: {reason} ({name})");
             self.skips.push((name, reason));
         }
         !what.starts_with("started")
@@ -99,6 +112,16 @@ impl Tally {
     pub fn skip(&mut self, what: &str, reason: &str) {
         println!("SKIPPED: {reason}");
         self.skips.push((what.to_string(), reason.to_string()));
+    }
+
+    /// Takes note of a line in which `test` says that it left something out, once.
+    pub fn note_skip(&mut self, test: &str, line: &str) {
+        if let Some(reason) = line.trim_start().strip_prefix("SKIPPED:") {
+            let skip = (test.to_string(), reason.trim().to_string());
+            if !self.skips.contains(&skip) {
+                self.skips.push(skip);
+            }
+        }
     }
 
     /// How many tests have run to their end.
@@ -131,11 +154,9 @@ impl Tally {
             .and_then(|rest| rest.strip_suffix(" stdout ----"))
         {
             self.test = name.to_string();
-        } else if let Some(reason) = line.trim_start().strip_prefix("SKIPPED:") {
-            let skip = (self.test.clone(), reason.trim().to_string());
-            if !self.skips.contains(&skip) {
-                self.skips.push(skip);
-            }
+        } else {
+            let test = self.test.clone();
+            self.note_skip(&test, line);
         }
         !self.in_successes
     }

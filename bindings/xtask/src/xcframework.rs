@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::bindings::{self, Language};
-use crate::cargo::{cargo, succeed, target_folder, workspace};
+use crate::cargo::{build_workspace, cargo, succeed, target_folder, workspace};
 
 /// A part of the framework: its name, and the targets whose libraries become one file.
 const PARTS: &[(&str, &[&str])] = &[
@@ -72,7 +72,7 @@ pub fn archive_path() -> Result<PathBuf> {
 /// The header and its module map, in a folder of the module's name: frameworks of other makers have a
 /// module map of the same name, and Xcode copies all of them into one place.
 fn headers(folder: &Path) -> Result<PathBuf> {
-    bindings::build_library()?;
+    build_workspace()?;
     bindings::check(Language::Swift)?;
     let headers = folder.join("headers");
     let module = headers.join("PocketLMFFI");
