@@ -128,13 +128,8 @@ impl LocalModel {
     /// with `Closed`. Does not wait; [`LocalModel::join`] does.
     pub fn shut_down(&self) {
         self.answers.close();
-        let model = self.model.clone();
-        let close = move || {
-            model.close();
-            Ok(())
-        };
         // Without a thread the memory is freed with the last object that holds it.
-        let _ = worker::start("pocketlm-close", close, |_| {});
+        let _ = worker::start("pocketlm-close", self.closing(), |_| {});
     }
 
     /// Waits until every answer in progress has ended, without stopping any; and after
@@ -142,18 +137,24 @@ impl LocalModel {
     pub async fn join(&self) {
         self.answers.join().await;
         if self.answers.open().is_err() {
-            let model = self.model.clone();
-            let close = move || {
-                model.close();
-                Ok(())
-            };
             // As above.
-            let _ = worker::run("pocketlm-close", close).await;
+            let _ = worker::run("pocketlm-close", self.closing()).await;
         }
     }
 
     /// Whether [`LocalModel::shut_down`] was called.
     pub fn is_shut_down(&self) -> bool {
         self.answers.open().is_err()
+    }
+}
+
+impl LocalModel {
+    /// What frees the model, on a thread of its own.
+    fn closing(&self) -> impl FnOnce() -> Result<(), PocketError> + Send + use<> {
+        let model = self.model.clone();
+        move || {
+            model.close();
+            Ok(())
+        }
     }
 }

@@ -53,6 +53,15 @@ impl ModelSession {
         let session = self.session.clone();
         worker::run(name, move || Ok(work(&session)?)).await
     }
+
+    /// What frees the session, on a thread of its own.
+    fn closing(&self) -> impl FnOnce() -> Result<(), PocketError> + Send + use<> {
+        let session = self.session.clone();
+        move || {
+            session.close();
+            Ok(())
+        }
+    }
 }
 
 #[uniffi::export]
@@ -172,13 +181,8 @@ impl ModelSession {
     pub fn shut_down(&self) {
         self.own.close();
         self.completions.close();
-        let session = self.session.clone();
-        let close = move || {
-            session.close();
-            Ok(())
-        };
         // Without a thread the memory is freed with the last object that holds it.
-        let _ = worker::start("pocketlm-close", close, |_| {});
+        let _ = worker::start("pocketlm-close", self.closing(), |_| {});
     }
 
     /// Waits until the answer in progress has ended, without stopping it; and after
@@ -187,13 +191,8 @@ impl ModelSession {
         self.own.join().await;
         self.completions.join().await;
         if self.own.open().is_err() {
-            let session = self.session.clone();
-            let close = move || {
-                session.close();
-                Ok(())
-            };
             // As above.
-            let _ = worker::run("pocketlm-close", close).await;
+            let _ = worker::run("pocketlm-close", self.closing()).await;
         }
     }
 }
