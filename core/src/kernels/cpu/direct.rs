@@ -38,9 +38,9 @@ pub struct Panel<'a> {
 pub fn multiply(level: Level, panel: Panel<'_>, sums: &mut [Sums]) {
     // A kernel for each format: one for all of them would be a function of half a megabyte.
     with_unpacker!(panel.format,
-        supers: |unpacker| level.run(Supers { unpacker, panel, sums }),
-        simples: |unpacker| level.run(Simples { unpacker, panel, sums }),
-        floats: level.run(Floats { panel, sums })
+        supers: |unpacker| level.run(AllTokens(panel.x.n, Supers { unpacker, panel, sums })),
+        simples: |unpacker| level.run(AllTokens(panel.x.n, Simples { unpacker, panel, sums })),
+        floats: level.run(AllTokens(panel.x.n, Floats { panel, sums }))
     );
 }
 
@@ -53,24 +53,31 @@ trait Tokens {
     fn tokens<S: Lanes, const T: usize>(&mut self, s: S, token: usize);
 }
 
-/// Handles all `n` activation rows, as many at a time as registers allow.
-#[inline(always)]
-fn all_tokens<S: Lanes>(s: S, n: usize, kernel: &mut impl Tokens) {
-    let mut token = 0;
-    while token < n {
-        let left = n - token;
-        if const { S::TOKENS >= 8 } && left > 4 {
-            kernel.tokens::<S, 8>(s, token);
-            token += 8;
-        } else if const { S::TOKENS >= 4 } && left > 2 {
-            kernel.tokens::<S, 4>(s, token);
-            token += 4;
-        } else if const { S::TOKENS >= 2 } && left > 1 {
-            kernel.tokens::<S, 2>(s, token);
-            token += 2;
-        } else {
-            kernel.tokens::<S, 1>(s, token);
-            token += 1;
+/// Handles this many activation rows, as many at a time as registers allow.
+struct AllTokens<K>(usize, K);
+
+impl<K: Tokens> Kernel for AllTokens<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        let Self(n, mut kernel) = self;
+        let mut token = 0;
+        while token < n {
+            let left = n - token;
+            if const { S::TOKENS >= 8 } && left > 4 {
+                kernel.tokens::<S, 8>(s, token);
+                token += 8;
+            } else if const { S::TOKENS >= 4 } && left > 2 {
+                kernel.tokens::<S, 4>(s, token);
+                token += 4;
+            } else if const { S::TOKENS >= 2 } && left > 1 {
+                kernel.tokens::<S, 2>(s, token);
+                token += 2;
+            } else {
+                kernel.tokens::<S, 1>(s, token);
+                token += 1;
+            }
         }
     }
 }
@@ -94,15 +101,6 @@ struct Supers<'a, 's, U> {
     unpacker: U,
     panel: Panel<'a>,
     sums: &'s mut [Sums],
-}
-
-impl<U: SuperFormat> Kernel for Supers<'_, '_, U> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Lanes>(mut self, s: S) {
-        all_tokens(s, self.panel.x.n, &mut self);
-    }
 }
 
 impl<U: SuperFormat> Tokens for Supers<'_, '_, U> {
@@ -144,15 +142,6 @@ struct Simples<'a, 's, U> {
     sums: &'s mut [Sums],
 }
 
-impl<U: SimpleFormat> Kernel for Simples<'_, '_, U> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Lanes>(mut self, s: S) {
-        all_tokens(s, self.panel.x.n, &mut self);
-    }
-}
-
 impl<U: SimpleFormat> Tokens for Simples<'_, '_, U> {
     #[inline(always)]
     fn tokens<S: Lanes, const T: usize>(&mut self, s: S, token: usize) {
@@ -188,15 +177,6 @@ impl<U: SimpleFormat> Tokens for Simples<'_, '_, U> {
 struct Floats<'a, 's> {
     panel: Panel<'a>,
     sums: &'s mut [Sums],
-}
-
-impl Kernel for Floats<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Lanes>(mut self, s: S) {
-        all_tokens(s, self.panel.x.n, &mut self);
-    }
 }
 
 impl Tokens for Floats<'_, '_> {
