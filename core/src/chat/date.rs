@@ -42,7 +42,7 @@ pub(super) fn now() -> u64 {
 
 /// Formats the time `seconds` after 1970-01-01 00:00 UTC by the C conversions in `format`, in the C
 /// locale. A conversion that is not known is copied as it stands.
-pub(super) fn strftime(seconds: u64, format: &str) -> String {
+pub fn strftime(seconds: u64, format: &str) -> String {
     let seconds = seconds.min(MAX_SECONDS);
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);

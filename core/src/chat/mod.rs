@@ -29,6 +29,7 @@ mod template;
 pub use arguments::check_arguments;
 pub use calls::{CALL_FORMATS, CallFormat, CallParser, CallPiece, WrittenCall};
 pub use capabilities::Capabilities;
+pub use date::strftime;
 pub use engine::{BASE_FUEL, FUEL_PER_MESSAGE, MAX_OUTPUT};
 pub use message::{Message, Role, ToolCall, ToolSpec};
 pub use source::{MAX_ELIF, MAX_SOURCE, MAX_TAG_TOKENS};
