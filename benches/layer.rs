@@ -70,8 +70,8 @@ fn bench<Run: FnMut() -> Tensor<2>>(
 ) {
     let mut group = c.benchmark_group(format!("{name}, {}", compute.describe()));
     group.sample_size(20);
-    let bytes: usize = weights.iter().map(|w| w.rows * w.row_bytes()).sum();
-    group.throughput(Throughput::Bytes(bytes as u64));
+    let bytes: u64 = weights.iter().map(|w| w.bytes()).sum();
+    group.throughput(Throughput::Bytes(bytes));
     for n in ROWS {
         let mut run = prepare(n);
         group.bench_function(BenchmarkId::from_parameter(n), |b| b.iter(&mut run));

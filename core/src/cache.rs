@@ -27,6 +27,11 @@ impl KvShape {
     }
 }
 
+/// How many tokens two sequences have in common at their beginnings.
+pub fn common_prefix(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
 impl KvCache {
     /// An empty cache for sequences of up to `capacity` tokens, with a layer for each
     /// `(kv_heads, head_dim)` of `layers`.
@@ -145,8 +150,7 @@ impl KvCache {
     /// Forgets everything from the first token on that differs from `ids`, and at least the last
     /// of `ids` (whose logits are wanted); returns how many tokens of `ids` remain.
     pub fn keep_prefix(&mut self, ids: &[u32]) -> usize {
-        let same = self.tokens.iter().zip(ids).take_while(|(a, b)| a == b);
-        let keep = same.count().min(ids.len().saturating_sub(1));
+        let keep = common_prefix(&self.tokens, ids).min(ids.len().saturating_sub(1));
         self.truncate(keep);
         keep
     }

@@ -22,7 +22,7 @@ use crate::speculate::MOST;
 pub use memory::available;
 
 /// Positions whose keys and values a model keeps for instructions that sessions share.
-pub const SHARED_POSITIONS: usize = 1024;
+const SHARED_POSITIONS: usize = 1024;
 
 /// The smallest context that is suggested.
 const LEAST_CONTEXT: usize = 512;
@@ -182,10 +182,7 @@ impl Plan {
         self.setting.context = context;
         self.setting.kv = kv;
         self.kv = kv_bytes(decoder, self.setting, context);
-        self.shared_prefixes = match self.setting.gpu {
-            true => 0, // a cache on a GPU is not shared
-            false => kv_bytes(decoder, self.setting, context.min(SHARED_POSITIONS)),
-        };
+        self.shared_prefixes = shared_bytes(decoder, self.setting);
         self.fit = match self.available {
             None => Fit::Unknown,
             Some(available) if self.private() > available => Fit::No,
@@ -226,7 +223,7 @@ impl Plan {
 }
 
 /// Bytes of keys and values of `positions` positions.
-pub(crate) fn kv_bytes(decoder: &Decoder, setting: Setting, positions: usize) -> u64 {
+fn kv_bytes(decoder: &Decoder, setting: Setting, positions: usize) -> u64 {
     let layer = |layer: &Layer| {
         let a = &layer.attention;
         // A GPU's cache is made of whole runs of positions too, f16 always.
@@ -234,6 +231,14 @@ pub(crate) fn kv_bytes(decoder: &Decoder, setting: Setting, positions: usize) ->
         setting.kv.host_bytes(a.kv_heads, a.head_dim, positions) as u64
     };
     decoder.layers.iter().map(layer).sum()
+}
+
+/// What the model keeps at most for instructions that sessions share.
+pub(crate) fn shared_bytes(decoder: &Decoder, setting: Setting) -> u64 {
+    match setting.gpu {
+        true => 0, // a cache on a GPU is not shared
+        false => kv_bytes(decoder, setting, setting.context.min(SHARED_POSITIONS)),
+    }
 }
 
 /// Weights in the mapping, and in private (or GPU) memory.
@@ -245,20 +250,19 @@ fn weights(decoder: &Decoder, gpu: bool) -> (u64, u64) {
         if seen.insert(m.host().as_ptr()) {
             match gpu {
                 true => private += placed_bytes(m),
-                false => mapped += (m.rows * m.row_bytes()) as u64,
+                false => mapped += m.bytes(),
             }
         }
     };
     matrix(&decoder.embedding);
     matrix(&decoder.head.output.weight);
     let mut vectors = decoder.head.norm.weight.len;
-    for Layer { attention: a, mlp } in &decoder.layers {
+    for layer in &decoder.layers {
+        layer.matrices().into_iter().for_each(&mut matrix);
+        let Layer { attention: a, mlp } = layer;
         for linear in [&a.q, &a.k, &a.v, &a.output, &mlp.down] {
-            matrix(&linear.weight);
             vectors += linear.bias.as_ref().map_or(0, |bias| bias.len);
         }
-        matrix(&mlp.gate);
-        matrix(&mlp.up);
         let optional = [&a.q_norm, &a.k_norm, &a.post_norm, &mlp.post_norm];
         let norms = optional.into_iter().flatten().chain([&a.norm, &mlp.norm]);
         vectors += norms.map(|norm: &Norm| norm.weight.len).sum::<usize>();
@@ -273,7 +277,7 @@ fn placed_bytes(matrix: &Matrix) -> u64 {
 
 #[cfg(not(feature = "gpu"))]
 fn placed_bytes(matrix: &Matrix) -> u64 {
-    (matrix.rows * matrix.row_bytes()) as u64
+    matrix.bytes()
 }
 
 /// What a pass over a chunk of a prompt holds at the same time, at the most.

@@ -35,6 +35,11 @@ impl Matrix {
         self.cols / self.format.block_len * self.format.block_bytes
     }
 
+    /// Bytes of all rows.
+    pub fn bytes(&self) -> u64 {
+        (self.rows * self.row_bytes()) as u64
+    }
+
     /// The host bytes of all rows.
     ///
     /// # Panics

@@ -14,6 +14,16 @@ pub struct Layer {
     pub mlp: Mlp,
 }
 
+impl Layer {
+    /// Its weights, without norms and biases.
+    pub fn matrices(&self) -> [&Matrix; 7] {
+        let (a, m) = (&self.attention, &self.mlp);
+        let [q, k, v, output, down] =
+            [&a.q, &a.k, &a.v, &a.output, &m.down].map(|linear| &linear.weight);
+        [q, k, v, output, &m.gate, &m.up, down]
+    }
+}
+
 /// How a pass ended.
 pub enum Pass {
     /// With the logits of the rows asked for: `[outputs, vocab]`.
@@ -76,13 +86,8 @@ impl Decoder {
 
     /// Bytes of weights that one decoded token reads (all but the unused embedding rows).
     pub fn bytes_per_token(&self) -> u64 {
-        let bytes = |m: &Matrix| (m.rows * m.row_bytes()) as u64;
-        let layers = self.layers.iter().map(|layer| {
-            let (a, m) = (&layer.attention, &layer.mlp);
-            let attention = [&a.q, &a.k, &a.v, &a.output].map(|l| bytes(&l.weight));
-            attention.iter().sum::<u64>() + bytes(&m.gate) + bytes(&m.up) + bytes(&m.down.weight)
-        });
-        layers.sum::<u64>() + bytes(&self.head.output.weight)
+        let layers = self.layers.iter().flat_map(Layer::matrices);
+        layers.map(Matrix::bytes).sum::<u64>() + self.head.output.weight.bytes()
     }
 
     /// Runs `ids` through the model after what `cache` holds, appends their keys and values to

@@ -5,14 +5,14 @@
 //! text before the cursor first, a keystroke changes the prompt only from its last word on, and
 //! everything before that is in the cache.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::cache::KvCache;
 use crate::error::{PocketError, Result};
 use crate::tokenizer::Special;
 
-use super::conversation::{ModelSession, panic_text};
+use super::context_policy;
+use super::conversation::ModelSession;
 use super::event::Event;
 use super::lifecycle::Release;
 use super::model::LocalModel;
@@ -151,37 +151,22 @@ impl Completer {
             }
         };
         let prompt = self.prompt(prefix, suffix, options.max_tokens)?;
-        let (model, shared) = (self.model.clone(), Arc::clone(&self.shared));
-        let options = options.clone();
-        ResponseStream::start(canceller, move |canceller, events| {
-            work.on_this_thread();
-            slot.on_this_thread();
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let (model, options) = (self.model.clone(), options.clone());
+        ResponseStream::start(
+            canceller,
+            work,
+            slot,
+            Shared::forget,
+            move |shared, canceller, emit| {
                 let turn = Turn {
                     model: &model,
                     tools: &ToolSet::none(),
                     options: &options,
                     canceller,
                 };
-                let mut emit = |event: Event| {
-                    if events.send(Ok(event)).is_err() {
-                        canceller.cancel();
-                    }
-                };
-                shared.memory().run(&turn, &prompt, &mut emit)
-            }));
-            let last = outcome.unwrap_or_else(|panic| {
-                shared.forget();
-                Err(PocketError::Internal {
-                    reason: panic_text(panic.as_ref()),
-                })
-            });
-            if work.is_closed() {
-                shared.forget();
-            }
-            drop((slot, work));
-            let _ = events.send(last);
-        })
+                shared.memory().run(&turn, &prompt, emit)
+            },
+        )
     }
 
     /// Stops the completion in progress, if there is one.
@@ -225,9 +210,7 @@ fn window(
     context: usize,
     max_tokens: Option<usize>,
 ) -> (usize, usize) {
-    let answer = max_tokens
-        .unwrap_or(context / 4)
-        .clamp(1, context.div_ceil(2));
+    let answer = context_policy::room(context, max_tokens);
     // The three tokens of the frame, and perhaps one that begins every sequence.
     let room = context.saturating_sub(answer + 4);
     let kept = suffix.min((room / 4).max(room.saturating_sub(prefix)));

@@ -33,7 +33,7 @@ pub(super) fn sent(transcript: &[Message], unsent: usize) -> Vec<Message> {
 }
 
 /// Room that is left for an answer, in tokens.
-fn room(capacity: usize, max_tokens: Option<usize>) -> usize {
+pub(super) fn room(capacity: usize, max_tokens: Option<usize>) -> usize {
     max_tokens
         .unwrap_or(capacity / 4)
         .clamp(1, capacity.div_ceil(2))

@@ -1,10 +1,8 @@
 //! A conversation with a model: its transcript, its cache, its turns.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 
-use crate::cache::KvCache;
+use crate::cache::{KvCache, common_prefix};
 use crate::chat::Message;
 use crate::error::{PocketError, Result};
 use crate::tokenizer::Special;
@@ -205,30 +203,18 @@ impl ModelSession {
         options.validate()?;
         let work = self.model.inner.lifecycle.begin(&canceller)?;
         let slot = TurnSlot::begin(&self.shared, |shared| &shared.slot, &canceller)?;
-        let (model, shared) = (self.model.clone(), Arc::clone(&self.shared));
-        let (message, options) = (Message::user(prompt), options.clone());
-        ResponseStream::start(canceller, move |canceller, events| {
-            work.on_this_thread();
-            slot.on_this_thread();
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let (model, message) = (self.model.clone(), Message::user(prompt));
+        let options = options.clone();
+        ResponseStream::start(
+            canceller,
+            work,
+            slot,
+            Shared::forget,
+            move |shared, canceller, emit| {
                 let mut state = shared.lock();
-                state.turn(&model, message, &options, canceller, events)
-            }));
-            let last = outcome.unwrap_or_else(|panic| {
-                // What the panic left half done is not to be trusted.
-                shared.lock().forget();
-                Err(PocketError::Internal {
-                    reason: panic_text(panic.as_ref()),
-                })
-            });
-            if work.is_closed() {
-                shared.lock().forget();
-            }
-            // Whoever sees the last event finds the session idle. One who no longer listens misses
-            // nothing that is not in the transcript.
-            drop((slot, work));
-            let _ = events.send(last);
-        })
+                state.turn(&model, message, &options, canceller, emit)
+            },
+        )
     }
 
     /// Stops the generation in progress, if there is one; its turn is undone. From any thread.
@@ -258,6 +244,10 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn forget(&self) {
+        self.lock().forget();
+    }
 }
 
 impl Release for Shared {
@@ -283,13 +273,8 @@ impl State {
         message: Message,
         options: &GenerateOptions,
         canceller: &Canceller,
-        events: &Sender<Result<Event>>,
+        emit: &mut dyn FnMut(Event),
     ) -> Result<Event> {
-        let mut emit = |event| {
-            if events.send(Ok(event)).is_err() {
-                canceller.cancel();
-            }
-        };
         if !self.tools.is_empty() && options.format.is_some() {
             return Err(PocketError::invalid(
                 "format",
@@ -321,7 +306,7 @@ impl State {
             }
             Ok(prompt)
         };
-        let prompt = fit(&messages, &mut emit)?;
+        let prompt = fit(&messages, emit)?;
         let shared = match self.cache.as_ref().is_none_or(KvCache::is_empty) {
             true => self.share_instructions(model, &prompt)?,
             false => 0,
@@ -338,7 +323,7 @@ impl State {
             canceller,
         };
         let mut rounds = Rounds::new(messages);
-        rounds.run(&turn, prompt, &mut fit, cache, speculator, &mut emit)?;
+        rounds.run(&turn, prompt, &mut fit, cache, speculator, emit)?;
         if shared > 0 {
             model.inner.prefixes.keep(cache, shared);
         }
@@ -367,14 +352,6 @@ impl State {
         // templates, too, that put them into the first message of the user.
         other.push(Message::user("\u{2013}"));
         let other = Prompt::render(model, &other, &self.tools.specs, true)?.ids;
-        let common = other.iter().zip(&prompt.ids).take_while(|(a, b)| a == b);
-        Ok(common.count())
+        Ok(common_prefix(&other, &prompt.ids))
     }
-}
-
-/// What a panic said.
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".into())
 }

@@ -17,10 +17,9 @@ use crate::tokenizer::Tokenizer;
 use super::device::{self, DeviceChoice};
 use super::event::Notice;
 use super::info::ModelInfo;
-use super::model::{Inner, LocalModel, Runtime};
+use super::model::{Inner, LocalModel, PREFILL_CHUNK, Runtime};
 use super::persist::Identity;
 use super::stream::Canceller;
-use super::turn::PREFILL_CHUNK;
 
 /// The context a model gets when the caller names none and the file allows as much.
 pub const DEFAULT_CONTEXT: usize = 4096;
@@ -148,11 +147,7 @@ impl LocalModel {
         if !gpu {
             Plan::of(&decoder, tokenizer_bytes, setting, plan::available()).check()?;
         }
-        let shared = context.min(plan::SHARED_POSITIONS);
-        let shared_bytes = match gpu {
-            true => 0,
-            false => plan::kv_bytes(&decoder, setting, shared),
-        };
+        let shared_bytes = plan::shared_bytes(&decoder, setting);
 
         let tokenizer = Tokenizer::from_gguf(gguf)?;
         if tokenizer.vocab_size() > decoder.vocab() {

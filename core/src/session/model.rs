@@ -19,6 +19,10 @@ use super::persist::Identity;
 use super::prefix_store::PrefixStore;
 use super::stream::Canceller;
 
+/// Prompt tokens computed together; few in tests, so that the prompts of nano models have many
+/// pieces. The canceller is looked at before each layer of a piece.
+pub(super) const PREFILL_CHUNK: usize = if cfg!(test) { 16 } else { 128 };
+
 /// A loaded model. Cloning shares it.
 #[derive(Clone)]
 pub struct LocalModel {
@@ -185,11 +189,34 @@ impl LocalModel {
         Ok(logits.unwrap_or_default())
     }
 
+    /// Runs `ids` in pieces of [`PREFILL_CHUNK`]; the logits of the last of them, or `None` when
+    /// `canceller` stopped it before the end.
+    ///
+    /// # Errors
+    /// As [`LocalModel::evaluate`].
+    pub(super) fn prefill(
+        &self,
+        ids: &[u32],
+        cache: &mut KvCache,
+        canceller: &Canceller,
+    ) -> Result<Option<Vec<f32>>> {
+        let mut logits = Vec::new();
+        let pieces = ids.len().div_ceil(PREFILL_CHUNK);
+        for (i, piece) in ids.chunks(PREFILL_CHUNK).enumerate() {
+            let outputs = usize::from(i + 1 == pieces);
+            match self.evaluate_until(piece, cache, outputs, canceller)? {
+                Some(all) => logits = all,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(logits))
+    }
+
     /// [`LocalModel::evaluate`], or `None` when `canceller` stopped it between two layers.
     ///
     /// # Errors
     /// As [`LocalModel::evaluate`].
-    pub(super) fn evaluate_until(
+    fn evaluate_until(
         &self,
         ids: &[u32],
         cache: &mut KvCache,

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::cache::KvCache;
+use crate::cache::{KvCache, common_prefix};
 
 /// Beginnings that are kept.
 const ENTRIES: usize = 4;
@@ -34,13 +34,9 @@ impl PrefixStore {
     /// worth having.
     pub fn find(&self, ids: &[u32]) -> Option<KvCache> {
         let mut entries = self.entries();
-        let common = |cache: &KvCache| {
-            let both = cache.tokens().iter().zip(ids);
-            both.take_while(|(a, b)| a == b).count()
-        };
         let (at, tokens) = entries
             .iter()
-            .map(common)
+            .map(|cache| common_prefix(cache.tokens(), ids))
             .enumerate()
             .max_by_key(|(_, tokens)| *tokens)?;
         if tokens < LEAST_TOKENS {

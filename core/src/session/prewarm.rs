@@ -4,11 +4,11 @@ use std::hint::black_box;
 
 use crate::error::Result;
 use crate::kernels::{Blocks, Matrix};
+use crate::model::Layer;
 use crate::plan;
 
-use super::model::{LocalModel, Runtime};
+use super::model::{LocalModel, PREFILL_CHUNK, Runtime};
 use super::stream::Canceller;
-use super::turn::PREFILL_CHUNK;
 
 /// Bytes between two looks at a mapping: no system has smaller pages.
 const PAGE: usize = 4096;
@@ -51,14 +51,8 @@ impl LocalModel {
 fn touch(runtime: &Runtime, canceller: &Canceller) {
     let decoder = &runtime.decoder;
     let mut matrices = vec![&decoder.embedding, &decoder.head.output.weight];
-    for layer in &decoder.layers {
-        let (a, mlp) = (&layer.attention, &layer.mlp);
-        let linears = [&a.q, &a.k, &a.v, &a.output, &mlp.down];
-        matrices.extend(linears.map(|linear| &linear.weight));
-        matrices.extend([&mlp.gate, &mlp.up]);
-    }
-    let bytes = |m: &&Matrix| (m.rows * m.row_bytes()) as u64;
-    let total: u64 = matrices.iter().map(bytes).sum();
+    matrices.extend(decoder.layers.iter().flat_map(Layer::matrices));
+    let total: u64 = matrices.iter().copied().map(Matrix::bytes).sum();
     if plan::available().is_some_and(|available| available < total) {
         return;
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cache::KvCache;
+use crate::cache::{KvCache, common_prefix};
 use crate::chat::{Message, Role, ToolSpec};
 use crate::error::Result;
 
@@ -49,8 +49,7 @@ impl ModelSession {
         let Ok(prompt) = Prompt::render(&self.model, messages, tools, false) else {
             return 0; // some templates refuse a conversation in which no user has spoken
         };
-        let both = cache.tokens().iter().zip(&prompt.ids);
-        both.take_while(|(a, b)| a == b).count()
+        common_prefix(cache.tokens(), &prompt.ids)
     }
 }
 

@@ -10,7 +10,6 @@ use crate::speculate::{Draft, Drafter, Lookup, MOST, Pace};
 
 use super::model::LocalModel;
 use super::stream::Canceller;
-use super::turn::PREFILL_CHUNK;
 
 /// Whether several tokens are guessed and checked in one pass. The answer is the same in every
 /// case; what changes is how long it takes.
@@ -122,11 +121,11 @@ impl Speculator {
         let draft = match &mut self.source {
             Source::Nothing => return Ok(Draft::default()),
             Source::Lookup(lookup) => {
-                lookup.accept(ids)?;
+                lookup.accept(ids);
                 lookup.draft(&worth)?
             }
             Source::Model(drafter) => {
-                drafter.accept(ids)?;
+                drafter.accept(ids);
                 if drafter.behind() > MOST + 1 {
                     // Reading a prompt says nothing of what a guess takes.
                     start = None;
@@ -200,19 +199,12 @@ impl ModelDrafter {
         if fresh.is_empty() || self.tokens.len() > self.cache.capacity() {
             return Ok(None);
         }
-        let mut logits = Vec::new();
-        let pieces = fresh.len().div_ceil(PREFILL_CHUNK);
-        for (i, piece) in fresh.chunks(PREFILL_CHUNK).enumerate() {
-            let outputs = usize::from(i + 1 == pieces);
-            let cache = &mut self.cache;
-            match self
-                .model
-                .evaluate_until(piece, cache, outputs, &self.canceller)?
-            {
-                Some(all) => logits = all,
-                None => return Ok(None),
-            }
-        }
+        let logits = self
+            .model
+            .prefill(fresh, &mut self.cache, &self.canceller)?;
+        let Some(logits) = logits else {
+            return Ok(None);
+        };
         let logits = &logits[..self.vocab];
         let id = argmax(logits)?;
         let logprob = LogSoftmax::new(logits)?.logprob(id);
@@ -221,15 +213,15 @@ impl ModelDrafter {
 }
 
 impl Drafter for ModelDrafter {
-    fn accept(&mut self, ids: &[u32]) -> Result<()> {
+    fn accept(&mut self, ids: &[u32]) {
         self.tokens.extend_from_slice(ids);
-        Ok(())
     }
 
     fn draft(&mut self, worth: &dyn Fn(usize) -> usize) -> Result<Draft> {
         let text = self.tokens.len();
         let mut draft = Draft::default();
-        while draft.ids.len() < worth(0).min(MOST) {
+        let most = worth(0).min(MOST);
+        while draft.ids.len() < most {
             match self.next()? {
                 Some((id, probability)) if probability >= SURE => {
                     draft.ids.push(id);

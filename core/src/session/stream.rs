@@ -1,14 +1,17 @@
 //! An answer as it is made: events from a worker thread, pulled by the caller.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
 use crate::error::{PocketError, Result};
 
 use super::conversation::Response;
 use super::event::{Event, FinishReason, Usage};
+use super::lifecycle::Work;
+use super::turn_slot::TurnGuard;
 
 /// Stops a generation from any thread.
 #[derive(Clone, Debug, Default)]
@@ -93,20 +96,48 @@ pub struct ResponseStream {
 }
 
 impl ResponseStream {
-    /// Starts `work` on a thread of its own; it sends events and returns at the end, earlier when
-    /// `canceller` says so.
+    /// Runs `turn` on a thread of its own, which has the slot and works on the model until its end:
+    /// the owner of the slot, a canceller that may stop it earlier, and where its events go. It
+    /// returns the last one. What a panic left half done, and what is of a model that was closed
+    /// meanwhile, the owner is told to `forget`.
     ///
     /// # Errors
     /// [`PocketError::Internal`] when the system gives no thread.
-    pub(super) fn start(
+    pub(super) fn start<T: Send + Sync + 'static>(
         canceller: Canceller,
-        work: impl FnOnce(&Canceller, &Sender<Result<Event>>) + Send + 'static,
+        work: Work,
+        slot: TurnGuard<T>,
+        forget: fn(&T),
+        turn: impl FnOnce(&T, &Canceller, &mut dyn FnMut(Event)) -> Result<Event> + Send + 'static,
     ) -> Result<Self> {
         let (sender, events) = mpsc::channel();
         let theirs = canceller.clone();
+        let run = move || {
+            work.on_this_thread();
+            slot.on_this_thread();
+            let owner = slot.owner();
+            let mut emit = |event| {
+                if sender.send(Ok(event)).is_err() {
+                    theirs.cancel();
+                }
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| turn(&owner, &theirs, &mut emit)));
+            if outcome.is_err() || work.is_closed() {
+                forget(&owner);
+            }
+            let last = outcome.unwrap_or_else(|panic| {
+                Err(PocketError::Internal {
+                    reason: panic_text(panic.as_ref()),
+                })
+            });
+            // Whoever sees the last event finds the slot free. One who no longer listens misses
+            // nothing that is not in the transcript.
+            drop((slot, work));
+            let _ = sender.send(last);
+        };
         let worker = std::thread::Builder::new()
             .name("pocketlm-turn".into())
-            .spawn(move || work(&theirs, &sender))
+            .spawn(run)
             .map_err(|error| PocketError::Internal {
                 reason: format!("no thread for a generation: {error}"),
             })?;
@@ -171,4 +202,11 @@ impl Drop for ResponseStream {
         self.canceller.cancel();
         self.join();
     }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
 }

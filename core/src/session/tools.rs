@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use crate::chat::{CallFormat, CallParser, ToolCall, ToolSpec, check_arguments};
 use crate::error::{PocketError, Result};
 
-use super::conversation::panic_text;
 use super::model::LocalModel;
-use super::stream::Canceller;
+use super::stream::{Canceller, panic_text};
 
 /// Something of the app that the model may call.
 ///

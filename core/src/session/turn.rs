@@ -16,17 +16,13 @@ use crate::speculate::Draft;
 
 use super::event::{Event, FinishReason, Usage};
 use super::guide::Guide;
-use super::model::LocalModel;
+use super::model::{LocalModel, PREFILL_CHUNK};
 use super::options::GenerateOptions;
 use super::output::Output;
 use super::prompt::{self, Prompt};
 use super::speculation::Speculator;
 use super::stream::Canceller;
 use super::tools::ToolSet;
-
-/// Prompt tokens computed together; few in tests, so that the prompts of nano models have many
-/// pieces. The canceller is looked at before each layer of a piece.
-pub const PREFILL_CHUNK: usize = if cfg!(test) { 16 } else { 128 };
 
 /// What a turn works with.
 pub struct Turn<'a> {
@@ -93,7 +89,8 @@ impl Turn<'_> {
         let mut answer = Answer::new(self, prompt, emit)?;
         answer.usage.cached_tokens = cached;
 
-        let Some(mut logits) = self.prefill(cache, &prompt.ids[cached..])? else {
+        let fresh = &prompt.ids[cached..];
+        let Some(mut logits) = self.model.prefill(fresh, cache, self.canceller)? else {
             return Ok(answer.end(FinishReason::Cancelled));
         };
         answer.usage.time_to_first_token = start.elapsed();
@@ -128,23 +125,6 @@ impl Turn<'_> {
             pass = Some((ids.len(), began.elapsed()));
         };
         Ok(answer.end(finish))
-    }
-
-    /// Runs `ids` in pieces; the logits of the last, or `None` when cancelled before the end.
-    fn prefill(&self, cache: &mut KvCache, ids: &[u32]) -> Result<Option<Vec<f32>>> {
-        let mut logits = Vec::new();
-        let pieces = ids.len().div_ceil(PREFILL_CHUNK);
-        for (i, piece) in ids.chunks(PREFILL_CHUNK).enumerate() {
-            let outputs = usize::from(i + 1 == pieces);
-            match self
-                .model
-                .evaluate_until(piece, cache, outputs, self.canceller)?
-            {
-                Some(all) => logits = all,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(logits))
     }
 }
 

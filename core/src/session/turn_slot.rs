@@ -102,6 +102,11 @@ pub(super) struct TurnGuard<T> {
 }
 
 impl<T> TurnGuard<T> {
+    /// Whose slot it is.
+    pub fn owner(&self) -> Arc<T> {
+        Arc::clone(&self.owner)
+    }
+
     /// Notes that the calling thread generates.
     pub fn on_this_thread(&self) {
         if let Some(holder) = &mut (self.slot)(&self.owner).state().holder {

@@ -16,6 +16,9 @@ const LONGEST: usize = 32;
 /// Earlier places that are compared, newest first.
 const PLACES: usize = 16;
 
+/// How far from the place followed before a token is looked for.
+const NEAR: usize = 12;
+
 /// The text's tokens, with an index of where each run of three of them occurred.
 #[derive(Debug, Default)]
 pub struct Lookup {
@@ -38,26 +41,8 @@ impl Lookup {
     /// An index of `tokens`.
     pub fn new(tokens: &[u32]) -> Self {
         let mut lookup = Self::default();
-        lookup.extend(tokens);
+        lookup.accept(tokens);
         lookup
-    }
-
-    fn extend(&mut self, ids: &[u32]) {
-        for &id in ids {
-            // Now something follows the last run: it may be found.
-            if let Some(&run) = self.tokens.last_chunk::<SHORTEST>() {
-                let end = self.tokens.len();
-                let before = self.newest.insert(run, end);
-                self.before[end - 1] = before;
-            }
-            self.tokens.push(id);
-            self.before.push(None);
-            if let Some(place) = &mut self.followed
-                && self.tokens.get(*place) == Some(&id)
-            {
-                *place += 1;
-            }
-        }
     }
 
     /// The end of the earlier place that continues like the end of the text for longest, and for
@@ -85,12 +70,7 @@ impl Lookup {
         }
         best
     }
-}
 
-/// How far from the place followed before a token is looked for.
-const NEAR: usize = 12;
-
-impl Lookup {
     /// Where the last token of the text occurs near the place that was followed before: past a
     /// change, an insertion or an omission.
     fn near_place(&self) -> Option<usize> {
@@ -103,9 +83,22 @@ impl Lookup {
 }
 
 impl Drafter for Lookup {
-    fn accept(&mut self, ids: &[u32]) -> Result<()> {
-        self.extend(ids);
-        Ok(())
+    fn accept(&mut self, ids: &[u32]) {
+        for &id in ids {
+            // Now something follows the last run: it may be found.
+            if let Some(&run) = self.tokens.last_chunk::<SHORTEST>() {
+                let end = self.tokens.len();
+                let before = self.newest.insert(run, end);
+                self.before[end - 1] = before;
+            }
+            self.tokens.push(id);
+            self.before.push(None);
+            if let Some(place) = &mut self.followed
+                && self.tokens.get(*place) == Some(&id)
+            {
+                *place += 1;
+            }
+        }
     }
 
     fn draft(&mut self, worth: &dyn Fn(usize) -> usize) -> Result<Draft> {
@@ -164,9 +157,9 @@ mod tests {
         let mut lookup = Lookup::new(&[1, 2, 3, 4, 5, 6, 7, 8, 90, 1, 2, 3]);
         assert_eq!(lookup.draft(&|_| 2).expect("no model").ids, [4, 5]);
         // 4 is replaced by 40, and 5 follows as it did.
-        lookup.accept(&[40]).expect("no model");
+        lookup.accept(&[40]);
         assert!(lookup.draft(&|_| 2).expect("no model").ids.is_empty());
-        lookup.accept(&[5]).expect("no model");
+        lookup.accept(&[5]);
         let draft = lookup.draft(&|_| 2).expect("no model");
         assert_eq!((draft.ids.as_slice(), draft.class), (&[6, 7][..], 0));
     }
@@ -183,7 +176,7 @@ mod tests {
         let tokens: Vec<u32> = (0..200u32).map(|i| i * i % 7).collect();
         let mut one_by_one = Lookup::default();
         for end in 1..=tokens.len() {
-            one_by_one.accept(&tokens[end - 1..end]).expect("no model");
+            one_by_one.accept(&tokens[end - 1..end]);
             let whole = guess(&tokens[..end], 4);
             assert_eq!(one_by_one.draft(&|_| 4).expect("no model"), whole);
         }

@@ -34,10 +34,7 @@ pub struct Draft {
 /// Guesses the next tokens of a text. One for each answer: it is told every token.
 pub trait Drafter {
     /// Tokens that became part of the text, in order.
-    ///
-    /// # Errors
-    /// Those of a model that guesses.
-    fn accept(&mut self, ids: &[u32]) -> Result<()>;
+    fn accept(&mut self, ids: &[u32]);
 
     /// Guesses what follows. How many of the guesses are worth checking `worth` tells for each
     /// class: the drafter offers no more.

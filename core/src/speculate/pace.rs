@@ -33,8 +33,18 @@ pub struct Pace {
     cost: [Option<f64>; MOST + 1],
     /// Averages of the seconds it took to guess, and of the guesses made in them.
     guessing: (f64, f64),
-    /// For each class: what is believed, guesses checked, and guesses that came true.
-    classes: Vec<(f64, f64, f64)>,
+    classes: Vec<Class>,
+}
+
+/// What is known of the guesses of a class.
+#[derive(Clone, Debug)]
+struct Class {
+    /// The chance that one comes true, as believed beforehand.
+    belief: f64,
+    /// Guesses that were checked, older ones counting less.
+    checked: f64,
+    /// Of those, guesses that came true.
+    hits: f64,
 }
 
 impl Pace {
@@ -43,7 +53,14 @@ impl Pace {
         Self {
             cost: [None; MOST + 1],
             guessing: (0.0, 0.0),
-            classes: chances.iter().map(|chance| (*chance, 0.0, 0.0)).collect(),
+            classes: chances
+                .iter()
+                .map(|&belief| Class {
+                    belief,
+                    checked: 0.0,
+                    hits: 0.0,
+                })
+                .collect(),
         }
     }
 
@@ -80,31 +97,27 @@ impl Pace {
 
     /// Takes note of guesses of `class`: of `drafted`, the first `accepted` came true.
     pub fn note_outcome(&mut self, class: usize, drafted: usize, accepted: usize) {
-        for (_, checked, hits) in &mut self.classes {
-            *checked *= REMEMBER;
-            *hits *= REMEMBER;
+        for class in &mut self.classes {
+            class.checked *= REMEMBER;
+            class.hits *= REMEMBER;
         }
-        if let Some((_, checked, hits)) = self.classes.get_mut(class) {
+        if let Some(class) = self.classes.get_mut(class) {
             // Of the guesses after the first wrong one nothing was learnt.
-            *checked += drafted.min(accepted + 1) as f64;
-            *hits += accepted as f64;
+            class.checked += drafted.min(accepted + 1) as f64;
+            class.hits += accepted as f64;
         }
     }
 
     /// How many guesses of `class` promise the most tokens in the least time; 0 where plain
     /// decoding does.
     pub fn worth(&self, class: usize) -> usize {
-        let Some((belief, checked, hits)) = self.classes.get(class) else {
+        let Some(class) = self.classes.get(class) else {
             return 0;
         };
-        let chance = (belief * BELIEF + hits) / (BELIEF + checked);
+        let chance = (class.belief * BELIEF + class.hits) / (BELIEF + class.checked);
         let plain = 1.0 / self.cost_of(1);
         let (seconds, made) = self.guessing;
-        let guess = if seconds > 0.0 {
-            seconds / made.max(0.1)
-        } else {
-            0.0
-        };
+        let guess = seconds / made.max(0.1);
         let (mut best, mut best_rate) = (0, plain * MARGIN);
         // Tokens that a pass with n guesses yields: the one after the last true guess, and those.
         let (mut expected, mut power) = (1.0, 1.0);
